@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// The handover image: what one firmware image leaves in memory for the next one. THIS INTERFACE IS A CONTRACT:
+// any change of a layout needs a new version word; only equal versions understand each other.
+//
+//   reset::kHandover ─► Root ─► IommuTop ─► unit, domain, device arrays
+//                          ├──► session array ─► file array of each session
+//                          └──► memory-file array
+//   reset::kTracker ──► one page, one bit a DRAM page: set = preserved over the warm reset
+//
+// All addresses are physical, of preserved pages; 0 means none. Little-endian, naturally aligned, no pointers.
+// An array is a chain of pages, each an ArrayPage header followed by records. Slots are only appended; a record that
+// is gone is flagged deleted. Header-only, so that tools can list an image or plant an error in it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "tlm/spec/types.h"
+
+namespace vtd::fw::abi {
+
+// ---- common ------------------------------------------------------------------------------------------------
+/// First member of every record.
+struct ObjectHeader {
+  std::uint32_t refcount;  ///< >= 1 while alive; of a unit: preserved devices behind it
+  std::uint32_t flags;     ///< kDeleted, kIncoming; other bits zero
+};
+inline constexpr std::uint32_t kDeleted = 1U << 0;   ///< every reader skips the record
+inline constexpr std::uint32_t kIncoming = 1U << 1;  ///< set by the incoming image when it adopts the record
+
+/// Header of one page of an array.
+struct ArrayPage {
+  std::uint64_t next;   ///< physical address of the next page, 0 = end
+  std::uint64_t count;  ///< records in this page, deleted ones included
+};
+
+/// Longest chain a reader follows: anything longer is a cycle.
+inline constexpr unsigned kMaxArrayPages = 64;
+
+using CompatibleString = std::array<char, 32>;  ///< zero-padded
+
+constexpr CompatibleString compatible(std::string_view text) {
+  CompatibleString out{};
+  for (std::size_t i = 0; i < text.size() && i + 1 < out.size(); ++i) out[i] = text[i];
+  return out;
+}
+
+// ---- root (one page) ---------------------------------------------------------------------------------------
+struct Root {
+  std::uint64_t magic;
+  CompatibleString compatible;
+  std::uint32_t version;
+  std::uint32_t reserved;
+  std::uint64_t update_counter;  ///< live updates so far, this one included
+  std::uint64_t iommu;           ///< IommuTop, 0 when no IOMMU state was preserved
+  std::uint64_t sessions;        ///< first page of the Session array
+  std::uint64_t memory_files;    ///< first page of the MemoryFile array
+  static constexpr std::uint64_t kMagic = 0x544f4f5256485456;  // "VTHVROOT"
+  static constexpr std::uint32_t kVersion = 1;
+};
+inline constexpr CompatibleString kRootCompatible = compatible("luo-v1");
+
+/// Top record of the IOMMU state (one page). The three arrays exist even if they are empty.
+struct IommuTop {
+  CompatibleString compatible;
+  std::uint32_t version;
+  std::uint32_t reserved;
+  std::uint64_t units;    ///< first page of the Unit array
+  std::uint64_t domains;  ///< first page of the Domain array
+  std::uint64_t devices;  ///< first page of the Device array
+  static constexpr std::uint32_t kVersion = 1;
+};
+inline constexpr CompatibleString kIommuCompatible = compatible("iommu-liveupdate");
+
+// ---- IOMMU records -----------------------------------------------------------------------------------------
+struct Domain {
+  ObjectHeader header;
+  std::uint64_t top_table;        ///< physical address of the top paging table
+  std::uint32_t top_level;        ///< level of that table: 3, 4 or 5
+  std::uint32_t address_width;    ///< bits: 39, 48 or 57, as top_level says
+  std::uint32_t sign_extend;      ///< 0 for second-stage tables
+  std::uint32_t reserved;
+  std::uint64_t restored_domain;  ///< belongs to the incoming image; zero in the image, never followed
+};
+
+/// Which domain a device is attached to, behind which unit, under which id.
+struct DeviceLink {
+  std::uint64_t attachment_id;  ///< VT-d: the domain id, 2 <= did < domains of CAP
+  std::uint64_t domain;         ///< physical address of the Domain record
+  std::uint64_t unit;           ///< physical address of the Unit record
+};
+
+struct Device {
+  ObjectHeader header;
+  std::uint32_t devid;        ///< PCI requester id
+  std::uint32_t pci_segment;  ///< 0
+  DeviceLink link;
+  std::uint64_t pasid_dir;  ///< legacy mode: 0
+  std::uint32_t max_pasid;  ///< legacy mode: 0
+  std::uint32_t restored;   ///< belongs to the incoming image; zero in the image
+};
+
+inline constexpr std::uint32_t kUnitTypeInvalid = 0;
+inline constexpr std::uint32_t kUnitTypeIntel = 1;
+
+/// One remapping unit.
+struct Unit {
+  ObjectHeader header;
+  std::uint64_t token;  ///< VT-d: equal to register_base
+  std::uint32_t type;   ///< kUnitTypeIntel
+  std::uint32_t restored;
+  std::uint64_t register_base;
+  std::uint64_t root_table;
+  /// Preserved context tables: bit 2 * bus + (devfn >> 7); legacy tables hold a whole bus and use the even bit.
+  std::array<std::uint64_t, 8> context_tables;
+};
+
+// ---- session records ---------------------------------------------------------------------------------------
+struct Session {
+  ObjectHeader header;
+  std::uint64_t name;   ///< number the scenario gave it
+  std::uint64_t files;  ///< first page of the File array
+};
+
+enum class FileKind : std::uint32_t { kInvalid = 0, kMemory = 1, kDomain = 2, kDevice = 3 };
+
+/// One preserved object of a session; order in the array is order of preservation.
+struct File {
+  ObjectHeader header;
+  std::uint64_t token;  ///< unique in its session
+  FileKind kind;
+  std::uint32_t reserved;
+  std::uint64_t data;   ///< physical address of the MemoryFile, Domain or Device record
+  std::uint64_t label;  ///< number the scenario gave the object (memory, domain, requester id)
+};
+
+/// Guest memory; every page of it is preserved.
+struct MemoryFile {
+  ObjectHeader header;
+  std::uint64_t base;  ///< bytes, 4 KiB aligned
+  std::uint64_t size;  ///< bytes, multiple of 4 KiB
+};
+
+static_assert(sizeof(ObjectHeader) == 8 && sizeof(ArrayPage) == 16);
+static_assert(sizeof(Root) == 80 && sizeof(IommuTop) == 64);
+static_assert(sizeof(Domain) == 40 && sizeof(DeviceLink) == 24 && sizeof(Device) == 56 && sizeof(Unit) == 104);
+static_assert(sizeof(Session) == 24 && sizeof(File) == 40 && sizeof(MemoryFile) == 24);
+
+template <typename T>
+inline constexpr std::uint64_t kCapacity = (kPageSize - sizeof(ArrayPage)) / sizeof(T);
+
+/// Address of record `slot` of an array page.
+template <typename T>
+constexpr PhysAddr slot_address(PhysAddr page, std::uint64_t slot) {
+  return page + sizeof(ArrayPage) + slot * sizeof(T);
+}
+
+// ---- the tracker page --------------------------------------------------------------------------------------
+/// Byte address of the 64-bit tracker word for the page of `address`, and the page's bit in that word.
+constexpr PhysAddr tracker_word(PhysAddr tracker, PhysAddr address) { return tracker + address / kPageSize / 64 * 8; }
+constexpr unsigned tracker_bit(PhysAddr address) { return static_cast<unsigned>(address / kPageSize % 64); }
+
+// ---- fields by name ----------------------------------------------------------------------------------------
+/// A field as messages and tools name it: "device[0].attachment_id", "iommu.version", "unit[0].root_table".
+struct FieldInfo {
+  std::string_view record;  ///< root, iommu, unit, domain, device, session, file, memory
+  std::string_view name;
+  std::uint32_t offset;  ///< bytes from the start of the record
+  std::uint32_t bytes;   ///< 4 or 8
+};
+
+#define VTD_ABI_FIELD(record, type, member, name) \
+  FieldInfo { record, name, offsetof(type, member), sizeof(type::member) }
+#define VTD_ABI_HEADER(record)                                                                 \
+  FieldInfo{record, "refcount", offsetof(ObjectHeader, refcount), sizeof(ObjectHeader::refcount)}, \
+      FieldInfo { record, "flags", offsetof(ObjectHeader, flags), sizeof(ObjectHeader::flags) }
+#define VTD_ABI_LINK(member)                                                                                    \
+  FieldInfo {                                                                                                   \
+    "device", #member, static_cast<std::uint32_t>(offsetof(Device, link) + offsetof(DeviceLink, member)), \
+        sizeof(DeviceLink::member)                                                                              \
+  }
+
+inline constexpr FieldInfo kFields[] = {
+    VTD_ABI_FIELD("root", Root, magic, "magic"),
+    VTD_ABI_FIELD("root", Root, version, "version"),
+    VTD_ABI_FIELD("root", Root, update_counter, "update_counter"),
+    VTD_ABI_FIELD("root", Root, iommu, "iommu"),
+    VTD_ABI_FIELD("root", Root, sessions, "sessions"),
+    VTD_ABI_FIELD("root", Root, memory_files, "memory_files"),
+    VTD_ABI_FIELD("iommu", IommuTop, version, "version"),
+    VTD_ABI_FIELD("iommu", IommuTop, units, "units"),
+    VTD_ABI_FIELD("iommu", IommuTop, domains, "domains"),
+    VTD_ABI_FIELD("iommu", IommuTop, devices, "devices"),
+    VTD_ABI_HEADER("unit"),
+    VTD_ABI_FIELD("unit", Unit, token, "token"),
+    VTD_ABI_FIELD("unit", Unit, type, "type"),
+    VTD_ABI_FIELD("unit", Unit, restored, "restored"),
+    VTD_ABI_FIELD("unit", Unit, register_base, "register_base"),
+    VTD_ABI_FIELD("unit", Unit, root_table, "root_table"),
+    VTD_ABI_HEADER("domain"),
+    VTD_ABI_FIELD("domain", Domain, top_table, "top_table"),
+    VTD_ABI_FIELD("domain", Domain, top_level, "top_level"),
+    VTD_ABI_FIELD("domain", Domain, address_width, "address_width"),
+    VTD_ABI_FIELD("domain", Domain, sign_extend, "sign_extend"),
+    VTD_ABI_FIELD("domain", Domain, restored_domain, "restored_domain"),
+    VTD_ABI_HEADER("device"),
+    VTD_ABI_FIELD("device", Device, devid, "devid"),
+    VTD_ABI_FIELD("device", Device, pci_segment, "pci_segment"),
+    VTD_ABI_LINK(attachment_id),
+    VTD_ABI_LINK(domain),
+    VTD_ABI_LINK(unit),
+    VTD_ABI_FIELD("device", Device, pasid_dir, "pasid_dir"),
+    VTD_ABI_FIELD("device", Device, max_pasid, "max_pasid"),
+    VTD_ABI_FIELD("device", Device, restored, "restored"),
+    VTD_ABI_HEADER("session"),
+    VTD_ABI_FIELD("session", Session, name, "name"),
+    VTD_ABI_FIELD("session", Session, files, "files"),
+    VTD_ABI_HEADER("file"),
+    VTD_ABI_FIELD("file", File, token, "token"),
+    VTD_ABI_FIELD("file", File, kind, "kind"),
+    VTD_ABI_FIELD("file", File, data, "data"),
+    VTD_ABI_FIELD("file", File, label, "label"),
+    VTD_ABI_HEADER("memory"),
+    VTD_ABI_FIELD("memory", MemoryFile, base, "base"),
+    VTD_ABI_FIELD("memory", MemoryFile, size, "size"),
+};
+#undef VTD_ABI_FIELD
+#undef VTD_ABI_HEADER
+#undef VTD_ABI_LINK
+
+constexpr const FieldInfo* find_field(std::string_view record, std::string_view name) {
+  for (const FieldInfo& f : kFields)
+    if (f.record == record && f.name == name) return &f;
+  return nullptr;
+}
+
+/// Address of record `index` of the array `record` names, for tools: "file" counts through the first session.
+/// `read64(address)` reads DRAM. Nothing when the image has no such record; the walk is bounded.
+template <typename Read64>
+std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_view record, std::uint64_t index) {
+  if (root == 0) return std::nullopt;
+  if (record == "root") return root;
+  const PhysAddr top = read64(root + offsetof(Root, iommu));
+  if (record == "iommu") return top == 0 ? std::nullopt : std::optional<PhysAddr>(top);
+  const auto element = [&](PhysAddr page, std::uint64_t wanted, std::uint64_t bytes) -> std::optional<PhysAddr> {
+    for (unsigned hops = 0; page != 0 && hops < kMaxArrayPages; ++hops) {
+      const std::uint64_t count = read64(page + offsetof(ArrayPage, count));
+      if (wanted < count) return page + sizeof(ArrayPage) + wanted * bytes;
+      wanted -= count;
+      page = read64(page + offsetof(ArrayPage, next));
+    }
+    return std::nullopt;
+  };
+  if (record == "session") return element(read64(root + offsetof(Root, sessions)), index, sizeof(Session));
+  if (record == "memory") return element(read64(root + offsetof(Root, memory_files)), index, sizeof(MemoryFile));
+  if (record == "file") {
+    const auto session = element(read64(root + offsetof(Root, sessions)), 0, sizeof(Session));
+    if (!session) return std::nullopt;
+    return element(read64(*session + offsetof(Session, files)), index, sizeof(File));
+  }
+  if (top == 0) return std::nullopt;
+  if (record == "unit") return element(read64(top + offsetof(IommuTop, units)), index, sizeof(Unit));
+  if (record == "domain") return element(read64(top + offsetof(IommuTop, domains)), index, sizeof(Domain));
+  if (record == "device") return element(read64(top + offsetof(IommuTop, devices)), index, sizeof(Device));
+  return std::nullopt;
+}
+
+}  // namespace vtd::fw::abi

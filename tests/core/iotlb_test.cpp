@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/core/iotlb.h"
+
+#include <gtest/gtest.h>
+
+namespace vtd {
+namespace {
+
+constexpr SourceId kA{0x18};
+constexpr SourceId kB{0x20};
+constexpr DomainId kDomain{5};
+constexpr DomainId kOther{6};
+
+IotlbEntry page(PhysAddr where, std::uint8_t level) {
+  return {.page = where, .level = level, .readable = true, .writable = true};
+}
+
+struct IotlbTest : ::testing::Test {
+  Iotlb make(IotlbTagging tagging = IotlbTagging::kDomain) { return Iotlb({8, 4}, tagging, 1, nobody); }
+  Observer nobody;
+};
+
+TEST_F(IotlbTest, SuperPagesServeTheirWholeRangeAndNoMore) {
+  Iotlb tlb = make();
+  tlb.fill(kA, kDomain, 0x4020'3000, page(0x8000'0000, 2));
+  tlb.fill(kA, kDomain, 0x8000'0000, page(0x1'0000'0000, 3));
+  tlb.fill(kA, kDomain, 0x7000, page(0x9000, 1));
+  EXPECT_EQ(tlb.lookup(kA, kDomain, 0x4020'0000)->translate(0x4020'0000), 0x8000'0000U);
+  EXPECT_EQ(tlb.lookup(kA, kDomain, 0x403F'FFFF)->translate(0x403F'FFFF), 0x801F'FFFFU);
+  EXPECT_FALSE(tlb.lookup(kA, kDomain, 0x4040'0000));
+  EXPECT_FALSE(tlb.lookup(kA, kDomain, 0x401F'FFFF));
+  EXPECT_EQ(tlb.lookup(kA, kDomain, 0xBFFF'FFFF)->translate(0xBFFF'FFFF), 0x1'3FFF'FFFFU);
+  EXPECT_FALSE(tlb.lookup(kA, kDomain, 0xC000'0000));
+  EXPECT_TRUE(tlb.lookup(kA, kDomain, 0x7FFF));
+  EXPECT_FALSE(tlb.lookup(kA, kDomain, 0x8000));
+  EXPECT_EQ(tlb.counters().hits(), 4U);
+  EXPECT_EQ(tlb.counters().misses(), 4U);
+}
+
+TEST_F(IotlbTest, TagsAreDomainsAndOptionallySources) {
+  Iotlb by_domain = make();
+  by_domain.fill(kA, kDomain, 0x1000, page(0x5000, 1));
+  EXPECT_TRUE(by_domain.lookup(kB, kDomain, 0x1000));
+  EXPECT_FALSE(by_domain.lookup(kA, kOther, 0x1000));
+  Iotlb by_source = make(IotlbTagging::kSourceAndDomain);
+  by_source.fill(kA, kDomain, 0x1000, page(0x5000, 1));
+  EXPECT_TRUE(by_source.lookup(kA, kDomain, 0x1000));
+  EXPECT_FALSE(by_source.lookup(kB, kDomain, 0x1000));
+}
+
+TEST_F(IotlbTest, PageInvalidationTakesSuperPagesThatItTouches) {
+  Iotlb tlb = make();
+  tlb.fill(kA, kDomain, 0x20'0000, page(0x8000'0000, 2));
+  tlb.fill(kA, kOther, 0x20'0000, page(0x8000'0000, 2));
+  tlb.fill(kA, kDomain, 0x40'0000, page(0x9000, 1));
+  Invalidation one_page{.scope = Invalidation::Scope::kPage, .domain = kDomain, .address = 0x3F'F000};
+  EXPECT_EQ(tlb.invalidate(one_page), 1U);
+  EXPECT_FALSE(tlb.peek(kA, kDomain, 0x20'0000));
+  EXPECT_TRUE(tlb.peek(kA, kOther, 0x20'0000));
+  EXPECT_TRUE(tlb.peek(kA, kDomain, 0x40'0000));
+}
+
+TEST_F(IotlbTest, PermissionsByAccess) {
+  const auto entry = [](bool r, bool w) { return IotlbEntry{.readable = r, .writable = w}; };
+  using enum FaultReason;
+  EXPECT_EQ(permission_fault(entry(true, false), Access::kRead, true), kNone);
+  EXPECT_EQ(permission_fault(entry(false, true), Access::kRead, true), kReadPermission);
+  EXPECT_EQ(permission_fault(entry(false, true), Access::kWrite, true), kNone);
+  EXPECT_EQ(permission_fault(entry(true, false), Access::kWrite, true), kWritePermission);
+  EXPECT_EQ(permission_fault(entry(false, true), Access::kZeroLengthRead, true), kNone);
+  EXPECT_EQ(permission_fault(entry(false, true), Access::kZeroLengthRead, false), kReadPermission);
+  EXPECT_EQ(permission_fault(entry(true, false), Access::kZeroLengthRead, false), kNone);
+  EXPECT_EQ(permission_fault(entry(true, true), Access::kAtomic, true), kNone);
+  EXPECT_EQ(permission_fault(entry(true, false), Access::kAtomic, true), kWritePermission);
+  EXPECT_EQ(permission_fault(entry(false, true), Access::kAtomic, true), kReadPermission);
+}
+
+}  // namespace
+}  // namespace vtd

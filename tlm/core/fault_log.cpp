@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/core/fault_log.h"
+
+namespace vtd {
+namespace {
+
+constexpr Field kCauses[] = {fsts::kPFO, fsts::kPPF, fsts::kIQE, fsts::kICE, fsts::kITE};
+
+/// FRCD.T1 and T2: 1,0 read; 0,0 write; 1,1 atomic.
+void set_type(frcd::Entry& entry, Access access) {
+  entry.set(frcd::kT1, access == Access::kWrite ? 0 : 1);
+  entry.set(frcd::kT2, access == Access::kAtomic ? 1 : 0);
+}
+
+frcd::Entry make_record(const DmaRequest& request, FaultReason reason, unsigned widest) {
+  frcd::Entry entry;
+  entry.set_address(frcd::kFI, request.address & bit_range(widest - 1, 0));
+  entry.set(frcd::kSID, request.source.value).set(frcd::kFR, static_cast<std::uint64_t>(reason));
+  entry.set(frcd::kAT, static_cast<std::uint64_t>(request.type));
+  if (request.pasid) entry.set(frcd::kPP, 1).set(frcd::kPV, request.pasid->value);
+  set_type(entry, request.access);
+  return entry.set(frcd::kF, 1);
+}
+
+}  // namespace
+
+FaultLog::FaultLog(UnitState& state)
+    : state_(state),
+      event_({RegId::kFECTL, RegId::kFEDATA, RegId::kFEADDR, RegId::kFEUADDR}, state.registers, state.host) {}
+
+bool FaultLog::record(const DmaRequest& request, FaultReason reason, bool disabled) {
+  RegisterFile& registers = state_.registers;
+  if (disabled && info(reason).qualified) return false;
+  if (registers.field(RegId::kFSTS, fsts::kPFO) != 0) return false;
+  if (registers.record(next_).get(frcd::kF) != 0) {
+    set_cause(fsts::kPFO);
+    return false;
+  }
+  const unsigned index = next_;
+  next_ = (next_ + 1) % registers.record_count();
+  const frcd::Entry entry = make_record(request, reason, state_.profile.guest_address_width);
+  registers.set_record(index, entry);
+  state_.observer.on_fault_record(index, entry);
+  if (registers.field(RegId::kFSTS, fsts::kPPF) == 0) {
+    registers.set_field(RegId::kFSTS, fsts::kFRI, index);
+    set_cause(fsts::kPPF);
+  }
+  return true;
+}
+
+void FaultLog::raise_queue_error(QueueError error) {
+  state_.registers.set_field(RegId::kIQERCD, iq::kIQEI, static_cast<std::uint64_t>(error));
+  set_cause(fsts::kIQE);
+}
+
+void FaultLog::record_written() {
+  RegisterFile& registers = state_.registers;
+  for (unsigned i = 0; i < registers.record_count(); ++i)
+    if (registers.record(i).get(frcd::kF) != 0) return;
+  registers.set_field(RegId::kFSTS, fsts::kPPF, 0);
+  withdraw_if_clear();
+}
+
+void FaultLog::reset(ResetKind kind) {
+  if (kind == ResetKind::kCold) next_ = 0;
+}
+
+void FaultLog::set_cause(const Field& cause) {
+  const bool first = !any_cause();
+  state_.registers.set_field(RegId::kFSTS, cause, 1);
+  if (first) event_.raise();
+}
+
+void FaultLog::withdraw_if_clear() {
+  if (!any_cause()) event_.withdraw();
+}
+
+bool FaultLog::any_cause() const {
+  const std::uint64_t status = state_.registers.value(RegId::kFSTS);
+  for (const Field& cause : kCauses)
+    if (cause.get(status) != 0) return true;
+  return false;
+}
+
+}  // namespace vtd

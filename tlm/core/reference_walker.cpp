@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/core/reference_walker.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace vtd {
+
+ReferenceWalker::ReferenceWalker(const WalkerConfig& config, unsigned capacity) : config_(config), slots_(capacity) {
+  if (capacity < 1 || capacity > 64) throw std::invalid_argument("walker capacity must be 1..64");
+}
+
+void ReferenceWalker::reset() {
+  std::fill(slots_.begin(), slots_.end(), Slot{});
+  memory_turn_ = {};
+  response_turn_ = {};
+}
+
+WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
+  WalkerOutputs out;
+  const unsigned n = capacity();
+  // What is shown before the edge depends only on the slots.
+  const auto reader = memory_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kRead; });
+  const auto done = response_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kDone; });
+  const bool ready = any(State::kIdle);
+  if (reader) out.memory_request = MemoryRequest{static_cast<WalkId>(*reader), *slots_[*reader].walk->next_read()};
+  if (done) out.response = slots_[*done].walk->result();
+  out.request_accepted = ready && in.request != nullptr;
+
+  // The edge.
+  if (reader && in.memory_ready) {
+    slots_[*reader].state = State::kWait;
+    memory_turn_.take(n);
+  }
+  if (in.memory_response != nullptr) {
+    Slot& slot = slots_.at(in.memory_response->id);
+    if (slot.state != State::kWait) throw std::logic_error("memory response to a walk that waits for none");
+    slot.walk->consume(in.memory_response->data, in.memory_response->error);
+    slot.state = after(*slot.walk);
+  }
+  if (done && in.response_ready) {
+    slots_[*done] = {};
+    response_turn_.take(n);
+  }
+  if (out.request_accepted) {
+    Slot& slot = slots_.at(in.request->id);
+    if (slot.state != State::kIdle) throw std::logic_error("walk id in use");
+    slot.walk.emplace(config_, *in.request);
+    slot.state = after(*slot.walk);
+  }
+  return out;
+}
+
+bool ReferenceWalker::quiescent() const { return !any(State::kRead) && !any(State::kDone); }
+
+bool ReferenceWalker::idle() const {
+  return std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.state == State::kIdle; });
+}
+
+bool ReferenceWalker::any(State state) const {
+  return std::any_of(slots_.begin(), slots_.end(), [=](const Slot& s) { return s.state == state; });
+}
+
+}  // namespace vtd

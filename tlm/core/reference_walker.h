@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The walker contract in plain C++: N walks side by side, each a SecondStageWalk. Same cycles as the RTL.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "tlm/core/second_stage_walk.h"
+#include "tlm/core/walker.h"
+
+namespace vtd {
+
+/// Picks one of N candidates in turn and holds on to its choice until it is taken.
+class RoundRobin {
+ public:
+  /// The slot to show: the one shown before if it was not taken, else the first candidate from the turn on.
+  template <typename IsCandidate>
+  [[nodiscard]] std::optional<unsigned> pick(unsigned slots, IsCandidate is_candidate) {
+    if (held_) return held_;
+    for (unsigned i = 0; i < slots; ++i) {
+      const unsigned slot = (turn_ + i) % slots;
+      if (is_candidate(slot)) return held_ = slot;
+    }
+    return std::nullopt;
+  }
+  /// The shown slot was taken; the turn passes to the one after it.
+  void take(unsigned slots) {
+    turn_ = (*held_ + 1) % slots;
+    held_.reset();
+  }
+
+ private:
+  unsigned turn_ = 0;
+  std::optional<unsigned> held_;
+};
+
+class ReferenceWalker final : public Walker {
+ public:
+  /// `capacity`: walks side by side, 1..64.
+  ReferenceWalker(const WalkerConfig& config, unsigned capacity);
+
+  [[nodiscard]] unsigned capacity() const override { return static_cast<unsigned>(slots_.size()); }
+  void reset() override;
+  WalkerOutputs cycle(const WalkerInputs& in) override;
+  [[nodiscard]] bool quiescent() const override;
+  [[nodiscard]] bool idle() const override;
+
+ private:
+  enum class State : std::uint8_t { kIdle, kRead, kWait, kDone };
+  struct Slot {
+    State state = State::kIdle;
+    std::optional<SecondStageWalk> walk;
+  };
+  [[nodiscard]] bool any(State state) const;
+  static State after(const SecondStageWalk& walk) { return walk.next_read() ? State::kRead : State::kDone; }
+
+  WalkerConfig config_;
+  std::vector<Slot> slots_;
+  RoundRobin memory_turn_;
+  RoundRobin response_turn_;
+};
+
+}  // namespace vtd

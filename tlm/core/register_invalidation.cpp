@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/core/register_invalidation.h"
+
+#include <optional>
+
+#include "tlm/spec/descriptor.h"
+
+namespace vtd {
+namespace {
+
+/// What CCMD asks for; nullopt for the reserved granularity.
+std::optional<Invalidation> decode_context(std::uint64_t command) {
+  Invalidation result;
+  result.kind = Invalidation::Kind::kContext;
+  result.domain = DomainId{static_cast<std::uint16_t>(ccmd::kDID.get(command))};
+  switch (static_cast<ContextGranularity>(ccmd::kCIRG.get(command))) {
+    case ContextGranularity::kReserved:
+      return std::nullopt;
+    case ContextGranularity::kGlobal:
+      result.scope = Invalidation::Scope::kGlobal;
+      break;
+    case ContextGranularity::kDomain:
+      result.scope = Invalidation::Scope::kDomain;
+      break;
+    case ContextGranularity::kDevice:
+      result.scope = Invalidation::Scope::kDevice;
+      result.source = SourceId{static_cast<std::uint16_t>(ccmd::kSID.get(command))};
+      result.source_mask = function_mask(static_cast<unsigned>(ccmd::kFM.get(command)));
+      break;
+  }
+  return result;
+}
+
+/// What IOTLB and IVA ask for; nullopt for the reserved granularity and for AM > MAMV.
+std::optional<Invalidation> decode_iotlb(std::uint64_t command, std::uint64_t address, const Profile& profile) {
+  Invalidation result;
+  result.kind = Invalidation::Kind::kIotlb;
+  result.domain = DomainId{static_cast<std::uint16_t>(iotlb_reg::kDID.get(command))};
+  result.drain_reads = iotlb_reg::kDR.get(command) != 0;
+  result.drain_writes = iotlb_reg::kDW.get(command) != 0;
+  switch (static_cast<IotlbGranularity>(iotlb_reg::kIIRG.get(command))) {
+    case IotlbGranularity::kReserved:
+      return std::nullopt;
+    case IotlbGranularity::kGlobal:
+      result.scope = Invalidation::Scope::kGlobal;
+      break;
+    case IotlbGranularity::kDomain:
+      result.scope = Invalidation::Scope::kDomain;
+      break;
+    case IotlbGranularity::kPage:
+      if (iva::kAM.get(address) > profile.max_address_mask) return std::nullopt;
+      result.scope = profile.page_selective ? Invalidation::Scope::kPage : Invalidation::Scope::kDomain;
+      result.address = iva::kADDR.in_place(address);
+      result.address_mask = static_cast<std::uint8_t>(iva::kAM.get(address));
+      result.leaf_only = iva::kIH.get(address) != 0;
+      break;
+  }
+  return result;
+}
+
+/// CAIG / IAIG: 1 global, 2 domain, 3 device or page; 0 nothing was invalidated.
+std::uint64_t performed(const std::optional<Invalidation>& invalidation) {
+  if (!invalidation) return 0;
+  if (invalidation->scope == Invalidation::Scope::kGlobal) return 1;
+  return invalidation->scope == Invalidation::Scope::kDomain ? 2 : 3;
+}
+
+}  // namespace
+
+bool RegisterInvalidation::accept(bool& pending) {
+  if (queue_.enabled()) {
+    state_.misuse.add(Misuse::kRegisterInvalidationWithQueue);
+    return false;
+  }
+  if (pending) {
+    state_.misuse.add(Misuse::kRegisterInvalidationWhilePending);
+    return false;
+  }
+  pending = true;
+  return true;
+}
+
+void RegisterInvalidation::context_written(const RegisterWrite& write) {
+  if (!write.sets(ccmd::kICC) || !accept(context_pending_)) return;
+  state_.command([this, command = state_.registers.value(RegId::kCCMD)] { invalidate_context(command); });
+}
+
+void RegisterInvalidation::iotlb_written(const RegisterWrite& write) {
+  if (!write.sets(iotlb_reg::kIVT) || !accept(iotlb_pending_)) return;
+  state_.command([this, command = state_.registers.value(RegId::kIOTLB),
+                  address = state_.registers.value(RegId::kIVA)] { invalidate_iotlb(command, address); });
+}
+
+void RegisterInvalidation::invalidate_context(std::uint64_t command) {
+  const auto invalidation = decode_context(command);
+  if (invalidation && !invalidator_.perform(*invalidation)) return;
+  state_.registers.set_field(RegId::kCCMD, ccmd::kCAIG, performed(invalidation));
+  state_.registers.set_field(RegId::kCCMD, ccmd::kICC, 0);
+  context_pending_ = false;
+}
+
+void RegisterInvalidation::invalidate_iotlb(std::uint64_t command, std::uint64_t address) {
+  const auto invalidation = decode_iotlb(command, address, state_.profile);
+  if (invalidation && !invalidator_.perform(*invalidation)) return;
+  state_.registers.set_field(RegId::kIOTLB, iotlb_reg::kIAIG, performed(invalidation));
+  state_.registers.set_field(RegId::kIOTLB, iotlb_reg::kIVT, 0);
+  iotlb_pending_ = false;
+}
+
+void RegisterInvalidation::reset() {
+  context_pending_ = false;
+  iotlb_pending_ = false;
+}
+
+}  // namespace vtd

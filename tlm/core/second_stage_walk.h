@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The rules of one second-stage walk (VT-d 3.7, 9.8), without any way to reach memory: the caller reads what
+// next_read() names and hands it to consume(). The reference walker, the lockstep shadow and debug translation
+// are all this class with different readers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "tlm/core/walker.h"
+
+namespace vtd {
+
+/// Verdict on one paging entry. Order of the checks: present (R or W), reserved bits, rights.
+///
+/// X (bit 2) is ignored in legacy mode, so an entry with R = W = 0 is not present whatever X says. Rights are the
+/// AND over the path and are checked at every level: the walk ends at the first entry that denies the access.
+/// Non-leaf entries reserve bits 11 and 62; leaves reserve SNP without ECAP.SC and TM without ECAP.DT.
+struct EntryVerdict {
+  FaultReason fault = FaultReason::kNone;
+  bool leaf = false;
+};
+[[nodiscard]] EntryVerdict check_entry(const WalkerConfig& config, std::uint64_t entry, unsigned level, Access access,
+                                       bool path_readable, bool path_writable);
+
+class SecondStageWalk {
+ public:
+  /// `request.levels` is 3, 4 or 5. An address beyond the width of the levels ends the walk before any read.
+  SecondStageWalk(const WalkerConfig& config, const WalkRequest& request);
+
+  /// Address of the entry that the rules require next; nullopt when the walk has ended.
+  [[nodiscard]] std::optional<PhysAddr> next_read() const;
+  /// The entry at next_read(), or the news that it could not be read. Only while next_read() has a value.
+  void consume(std::uint64_t entry, bool error);
+  /// The outcome; meaningful once next_read() is empty.
+  [[nodiscard]] const WalkResponse& result() const { return response_; }
+  [[nodiscard]] const WalkRequest& request() const { return request_; }
+
+ private:
+  void end_with(FaultReason fault);
+
+  WalkerConfig config_;
+  WalkRequest request_;
+  WalkResponse response_;
+  PhysAddr table_;
+  std::uint8_t level_;  ///< of the entry to read next; 0 when the walk has ended
+};
+
+/// Reads one entry; nullopt is a bus error.
+using EntryReader = std::function<std::optional<std::uint64_t>(PhysAddr)>;
+/// One walk from beginning to end.
+[[nodiscard]] WalkResponse reference_walk(const WalkerConfig& config, const WalkRequest& request,
+                                          const EntryReader& read);
+
+}  // namespace vtd
