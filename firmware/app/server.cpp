@@ -17,7 +17,8 @@ constexpr PhysAddr kMailbox = platform::kMailboxBase;
 std::string_view name_of(Command command) {
   switch (command) {
 #define VTD_X(name, code, args) \
-  case Command::name: return std::string_view(#name).substr(1);
+  case Command::name:           \
+    return &#name[1];
     VTD_MAILBOX_COMMANDS(VTD_X)
 #undef VTD_X
   }
@@ -25,7 +26,9 @@ std::string_view name_of(Command command) {
 }
 
 /// Asked often and without effect: not worth a console line.
-bool silent(Command c) { return c == Command::kPing || c == Command::kQuery || c == Command::kReadGlobal; }
+bool silent(Command c) {
+  return c == Command::kPing || c == Command::kQuery || c == Command::kReadGlobal;
+}
 }  // namespace
 
 void Server::run() {
@@ -34,10 +37,12 @@ void Server::run() {
 
 void Server::serve_one() {
   const std::uint64_t sequence = hal::mmio_read64(kMailbox + mailbox::kWait);
-  const auto command = static_cast<Command>(hal::mmio_read64(kMailbox + mailbox::kCommand));
+  const std::uint64_t code = hal::mmio_read64(kMailbox + mailbox::kCommand);
+  const auto command = static_cast<Command>(code);
   Args args{};
   for (std::size_t i = 0; i < kArgs; ++i) args[i] = hal::mmio_read64(kMailbox + mailbox::kArg + i * 8);
-  const Reply reply = execute(command, args);
+  const bool known = static_cast<std::uint64_t>(command) == code;  // no high bits were cut off
+  const Reply reply = known ? execute(command, args) : Reply{Status::kNotSupported, {}};
   if (!silent(command)) hal::print("command: ", name_of(command), ": ", reply.status);
   for (std::size_t i = 0; i < reply.results.size(); ++i)
     hal::mmio_write64(kMailbox + mailbox::kResult + i * 8, reply.results[i]);
@@ -47,67 +52,95 @@ void Server::serve_one() {
 
 Server::Reply Server::execute(Command command, const Args& args) {
   switch (command) {
-    case Command::kPing: return {};
-    case Command::kQuery: return query(static_cast<Query>(args[0]), args[1]);
-    case Command::kDrainFaults: return drain_all_faults();
-    case Command::kPlantGlobal: g_planted = args[0]; return {};
-    case Command::kReadGlobal: return {Status::kOk, {g_planted}};
+    case Command::kPing:
+      return {};
+    case Command::kQuery:
+      return query(args[0], args[1]);
+    case Command::kDrainFaults:
+      return drain_all_faults();
+    case Command::kPlantGlobal:
+      g_planted = args[0];
+      return {};
+    case Command::kReadGlobal:
+      return {Status::kOk, {g_planted}};
     case Command::kFreeze:
     case Command::kUnfreeze:
     case Command::kShutdown:
     case Command::kReboot:
-    case Command::kFinish: return move_on(command, args);
+    case Command::kFinish:
+      return move_on(command, args);
     case Command::kSessionOpen:
     case Command::kSessionClose:
     case Command::kPreserveMemory:
     case Command::kPreserveDomain:
     case Command::kPreserveDevice:
-    case Command::kUnpreserve: return change_sessions(command, args);
-    default: return change_mappings(command, args);
+    case Command::kUnpreserve:
+      return change_sessions(command, args);
+    default:
+      return change_mappings(command, args);
   }
 }
 
 Server::Reply Server::move_on(Command command, const Args& a) {
   switch (command) {
-    case Command::kFreeze: return {live_update_.freeze(), {}};
-    case Command::kUnfreeze: return {live_update_.unfreeze(), {}};
-    case Command::kShutdown: return {live_update_.shutdown(), {}};
-    case Command::kReboot: return {live_update_.reboot(), {}};
-    default: return {live_update_.finish(a[0]), {}};
+    case Command::kFreeze:
+      return {live_update_.freeze(), {}};
+    case Command::kUnfreeze:
+      return {live_update_.unfreeze(), {}};
+    case Command::kShutdown:
+      return {live_update_.shutdown(), {}};
+    case Command::kReboot:
+      return {live_update_.reboot(), {}};
+    default:
+      return {live_update_.finish(a[0]), {}};
   }
 }
 
 Server::Reply Server::change_sessions(Command command, const Args& a) {
   switch (command) {
-    case Command::kSessionOpen: return {live_update_.open_session(a[0]), {}};
-    case Command::kSessionClose: return {live_update_.close_session(a[0]), {}};
-    case Command::kPreserveMemory: return {live_update_.preserve_memory(a[0], a[1], a[2]), {}};
-    case Command::kPreserveDomain: return {live_update_.preserve_domain(a[0], a[1], a[2]), {}};
-    case Command::kPreserveDevice: return {live_update_.preserve_device(a[0], a[1], a[2]), {}};
-    default: return {live_update_.unpreserve(a[0], a[1]), {}};
+    case Command::kSessionOpen:
+      return {live_update_.open_session(a[0]), {}};
+    case Command::kSessionClose:
+      return {live_update_.close_session(a[0]), {}};
+    case Command::kPreserveMemory:
+      return {live_update_.preserve_memory(a[0], a[1], a[2]), {}};
+    case Command::kPreserveDomain:
+      return {live_update_.preserve_domain(a[0], a[1], a[2]), {}};
+    case Command::kPreserveDevice:
+      return {live_update_.preserve_device(a[0], a[1], a[2]), {}};
+    default:
+      return {live_update_.unpreserve(a[0], a[1]), {}};
   }
 }
 
 Server::Reply Server::change_mappings(Command command, const Args& a) {
   if (!live_update_.open_for_changes()) return {Status::kBusy, {}};
   switch (command) {
-    case Command::kAddMemory: return {iommu_.add_memory(a[0], a[1], a[2]), {}};
-    case Command::kCreateDomain: return {iommu_.create_domain(a[0], static_cast<unsigned>(a[1])), {}};
-    case Command::kMap: return {iommu_.map({a[0], a[1], a[2], a[3], a[4], a[5], a[6]}), {}};
-    case Command::kUnmap: return unmap(a);
+    case Command::kAddMemory:
+      return {iommu_.add_memory(a[0], a[1], a[2]), {}};
+    case Command::kCreateDomain:
+      return {iommu_.create_domain(a[0], static_cast<unsigned>(a[1])), {}};
+    case Command::kMap:
+      return {iommu_.map({a[0], a[1], a[2], a[3], a[4], a[5], a[6]}), {}};
+    case Command::kUnmap:
+      return unmap(a);
     case Command::kAttach: {
       const Status s = iommu_.attach(a[0], a[1]);
       return {s, {ok(s) ? iommu_.device(a[0])->did.value : std::uint64_t{0}}};
     }
-    case Command::kPassThrough: return {iommu_.attach_pass_through(a[0]), {}};
+    case Command::kPassThrough:
+      return {iommu_.attach_pass_through(a[0]), {}};
     case Command::kDetach: {
       const Status s = iommu_.detach(a[0]);
       if (ok(s)) live_update_.after_detach();
       return {s, {}};
     }
-    case Command::kClaimOwner: return {iommu_.claim(a[0], a[1]), {}};
-    case Command::kReleaseOwner: return {iommu_.release_owner(a[0], a[1]), {}};
-    default: return {Status::kNotSupported, {}};
+    case Command::kClaimOwner:
+      return {iommu_.claim(a[0], a[1]), {}};
+    case Command::kReleaseOwner:
+      return {iommu_.release_owner(a[0], a[1]), {}};
+    default:
+      return {Status::kNotSupported, {}};
   }
 }
 
@@ -130,8 +163,9 @@ Server::Reply Server::drain_all_faults() {
   return reply;
 }
 
-Server::Reply Server::query(Query what, std::uint64_t id) {
-  switch (what) {
+Server::Reply Server::query(std::uint64_t what, std::uint64_t id) {
+  if (what > static_cast<std::uint64_t>(Query::kDomainTables)) return {Status::kNotSupported, {}};
+  switch (static_cast<Query>(what)) {
     case Query::kLifecycle:
       return {Status::kOk,
               {static_cast<std::uint64_t>(live_update_.state()), live_update_.update_counter(),
@@ -152,7 +186,8 @@ Server::Reply Server::query(Query what, std::uint64_t id) {
       const Iommu::DidUse use = iommu_.did_use(id);
       return {Status::kOk, {use.devices, use.reserved ? 1U : 0U}};
     }
-    case Query::kUnitRecord: return {Status::kOk, {live_update_.unit_references(static_cast<unsigned>(id))}};
+    case Query::kUnitRecord:
+      return {Status::kOk, {live_update_.unit_references(static_cast<unsigned>(id))}};
     case Query::kDomainTables: {
       const Domain* domain = iommu_.domain(id);
       if (domain == nullptr) return {Status::kNoEntry, {}};

@@ -30,7 +30,7 @@ class Server {
   [[nodiscard]] Reply change_mappings(platform::Command command, const Args& args);
   [[nodiscard]] Reply change_sessions(platform::Command command, const Args& args);
   [[nodiscard]] Reply move_on(platform::Command command, const Args& args);
-  [[nodiscard]] Reply query(platform::Query what, std::uint64_t id);
+  [[nodiscard]] Reply query(std::uint64_t what, std::uint64_t id);
   [[nodiscard]] Reply drain_all_faults();
   [[nodiscard]] Reply unmap(const Args& args);
 

@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
   const std::vector<char> elf = read_file(argv[1]);
   const std::uint64_t base = std::strtoull(argv[3], nullptr, 0);
   const auto header = at<Elf64_Ehdr>(elf, 0);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_machine != EM_X86_64) fail("not an x86-64 ELF file");
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_machine != EM_X86_64)
+    fail("not an x86-64 ELF file");
 
   std::vector<char> flat;
   std::uint64_t memory_end = base;
@@ -63,8 +64,8 @@ int main(int argc, char** argv) {
   if (flat.size() + sizeof(vtd::platform::ImageHeader) > vtd::platform::kImageStoreStride)
     fail("image larger than its place in the image store");
 
-  const vtd::platform::ImageHeader out_header{vtd::platform::ImageHeader::kMagic, base, flat.size(),
-                                              memory_end - base, header.e_entry, {0, 0, 0}};
+  const vtd::platform::ImageHeader out_header{
+      vtd::platform::ImageHeader::kMagic, base, flat.size(), memory_end - base, header.e_entry, {0, 0, 0}};
   std::ofstream out(argv[2], std::ios::binary);
   out.write(reinterpret_cast<const char*>(&out_header), sizeof out_header);
   out.write(flat.data(), static_cast<std::streamsize>(flat.size()));

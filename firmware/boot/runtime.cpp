@@ -22,7 +22,8 @@ void* memcpy(void* to, const void* from, std::size_t bytes) {
 void* memmove(void* to, const void* from, std::size_t bytes) {
   auto* d = static_cast<unsigned char*>(to);
   const auto* s = static_cast<const unsigned char*>(from);
-  if (reinterpret_cast<std::uintptr_t>(d) - reinterpret_cast<std::uintptr_t>(s) >= bytes) return memcpy(to, from, bytes);
+  if (reinterpret_cast<std::uintptr_t>(d) - reinterpret_cast<std::uintptr_t>(s) >= bytes)
+    return memcpy(to, from, bytes);
   while (bytes-- > 0) static_cast<volatile unsigned char*>(d)[bytes] = s[bytes];
   return to;
 }

@@ -9,9 +9,9 @@ constexpr std::string_view kStatusNames[] = VTD_STATUS_NAMES;
 
 void add_hex_digits(Text& t, unsigned value, unsigned digits) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  while (digits-- > 0) t.add(kDigits[Field{"", static_cast<std::uint16_t>(digits * 4 + 3),
-                                           static_cast<std::uint16_t>(digits * 4)}
-                                         .get(value)]);
+  while (digits-- > 0)
+    t.add(kDigits[Field{"", static_cast<std::uint16_t>(digits * 4 + 3), static_cast<std::uint16_t>(digits * 4)}.get(
+        value)]);
 }
 }  // namespace
 
@@ -57,7 +57,9 @@ void put(Text& t, Bdf v) {
   t.add('.').add_decimal(kFunction.get(v.sid.devfn()));
 }
 
-void put(Text& t, platform::Status v) { t.add(kStatusNames[static_cast<unsigned>(v)]); }
+void put(Text& t, platform::Status v) {
+  t.add(kStatusNames[static_cast<unsigned>(v)]);
+}
 
 namespace hal {
 
@@ -71,8 +73,7 @@ void fatal(std::string_view reason) {
   namespace mailbox = platform::mailbox;
   print("FATAL ", reason);
   mmio_write64(platform::kMailboxBase + mailbox::kBootStatus, static_cast<std::uint64_t>(Status::kFatal));
-  mmio_write64(platform::kMailboxBase + mailbox::kState,
-               static_cast<std::uint64_t>(platform::LifecycleState::kFatal));
+  mmio_write64(platform::kMailboxBase + mailbox::kState, static_cast<std::uint64_t>(platform::LifecycleState::kFatal));
   for (;;) sleep(kSecond);
 }
 

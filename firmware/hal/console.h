@@ -35,12 +35,24 @@ struct Bdf {
   SourceId sid;
 };
 
-inline void put(Text& t, std::string_view v) { t.add(v); }
-inline void put(Text& t, const char* v) { t.add(std::string_view(v)); }
-inline void put(Text& t, char v) { t.add(v); }
-inline void put(Text& t, std::uint64_t v) { t.add_decimal(v); }
-inline void put(Text& t, std::uint32_t v) { t.add_decimal(v); }
-inline void put(Text& t, Hex v) { t.add_hex(v.value); }
+inline void put(Text& t, std::string_view v) {
+  t.add(v);
+}
+inline void put(Text& t, const char* v) {
+  t.add(std::string_view(v));
+}
+inline void put(Text& t, char v) {
+  t.add(v);
+}
+inline void put(Text& t, std::uint64_t v) {
+  t.add_decimal(v);
+}
+inline void put(Text& t, std::uint32_t v) {
+  t.add_decimal(v);
+}
+inline void put(Text& t, Hex v) {
+  t.add_hex(v.value);
+}
 void put(Text& t, Bdf v);
 void put(Text& t, platform::Status v);
 

@@ -16,7 +16,9 @@
 
 namespace vtd::fw {
 using platform::Status;
-constexpr bool ok(Status s) { return s == Status::kOk; }
+constexpr bool ok(Status s) {
+  return s == Status::kOk;
+}
 }  // namespace vtd::fw
 
 namespace vtd::fw::hal {
@@ -66,8 +68,8 @@ void store(PhysAddr address, const T& value) {
 // ---- time --------------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kMicrosecond = 1000;
 inline constexpr std::uint64_t kSecond = 1'000'000'000;
-inline constexpr std::uint64_t kPollBudget = kSecond;       ///< longest a handshake may take, ns
-inline constexpr std::uint64_t kPollSleep = kMicrosecond;   ///< first pause between polls, ns; doubles
+inline constexpr std::uint64_t kPollBudget = kSecond;      ///< longest a handshake may take, ns
+inline constexpr std::uint64_t kPollSleep = kMicrosecond;  ///< first pause between polls, ns; doubles
 inline constexpr std::uint64_t kPollSleepMax = 64 * kMicrosecond;
 
 [[nodiscard]] std::uint64_t now();  ///< nanoseconds of simulated time

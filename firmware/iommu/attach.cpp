@@ -5,7 +5,9 @@
 namespace vtd::fw {
 namespace {
 /// Preserved for an update that has not happened yet: nothing about the attachment may change.
-bool held(const Device& d) { return d.record != 0; }
+bool held(const Device& d) {
+  return d.record != 0;
+}
 }  // namespace
 
 Status Iommu::acquire_did(Domain& domain, unsigned unit) {
@@ -28,8 +30,7 @@ void Iommu::set_bus_master(const Device& device, BusMaster to) {
   namespace endpoint = platform::endpoint;
   const std::uint32_t control = hal::mmio_read32(device.registers + endpoint::kControl);
   const std::uint64_t wanted = endpoint::kBusMaster.with(control, to == BusMaster::kOn ? 1 : 0);
-  if (wanted != control)
-    hal::mmio_write32(device.registers + endpoint::kControl, static_cast<std::uint32_t>(wanted));
+  if (wanted != control) hal::mmio_write32(device.registers + endpoint::kControl, static_cast<std::uint32_t>(wanted));
 }
 
 Status Iommu::write_entry(Device& device, const ctx::Entry& entry) {

@@ -7,9 +7,12 @@ namespace vtd::fw {
 namespace {
 Status immutable_status(Mutability m) {
   switch (m) {
-    case Mutability::kMutable: return Status::kOk;
-    case Mutability::kImmutable: return Status::kBusy;
-    case Mutability::kFreeOnly: return Status::kNotSupported;
+    case Mutability::kMutable:
+      return Status::kOk;
+    case Mutability::kImmutable:
+      return Status::kBusy;
+    case Mutability::kFreeOnly:
+      return Status::kNotSupported;
   }
   return Status::kInvalid;
 }
@@ -21,12 +24,13 @@ void Iommu::enumerate() {
     namespace endpoint = platform::endpoint;
     const PhysAddr registers = platform::kEndpointBase + n * platform::kEndpointStride;
     const std::uint64_t id = hal::mmio_read64(registers + endpoint::kId);
-    if (endpoint::kPresent.get(id) == 0) continue;
+    const auto unit = static_cast<unsigned>(endpoint::kUnit.get(id));
+    if (endpoint::kPresent.get(id) == 0 || unit >= platform::kMaxUnits) continue;
     Device* device = devices_.add();
     device->sid = SourceId{static_cast<std::uint16_t>(endpoint::kSid.get(id))};
-    device->unit = std::min(static_cast<unsigned>(endpoint::kUnit.get(id)), platform::kMaxUnits - 1);
+    device->unit = unit;
     device->registers = registers;
-    wanted[device->unit] = true;
+    wanted[unit] = true;
   }
   for (unsigned i = 0; i < platform::kMaxUnits; ++i)
     if (wanted[i]) static_cast<void>(units_[i].discover(i));

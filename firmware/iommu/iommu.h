@@ -50,8 +50,7 @@ class Iommu {
   /// Whether the caches are told. Skipping plants a bug for the isolation monitor to find.
   enum class Invalidate : std::uint8_t { kYes, kSkip };
   /// `bytes`: what was unmapped. Errors as map(); kInvalid also when a larger leaf would have to be split.
-  [[nodiscard]] Status unmap(std::uint64_t domain, Iova iova, std::uint64_t size, Invalidate how,
-                             std::uint64_t& bytes);
+  [[nodiscard]] Status unmap(std::uint64_t domain, Iova iova, std::uint64_t size, Invalidate how, std::uint64_t& bytes);
 
   // ---- attachments -----------------------------------------------------------------------------------------
   /// kNoEntry; kBusy: already attached or preserved; kNotSupported: the unit cannot walk such tables; kNoMemory: no id.

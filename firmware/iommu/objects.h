@@ -58,7 +58,7 @@ struct Device {
   DomainId did{};
   bool restored = false;  ///< attached by a live update, hardware tables untouched
   Owner owner;
-  PhysAddr record = 0;    ///< handover record, outgoing or incoming; 0 when none
+  PhysAddr record = 0;  ///< handover record, outgoing or incoming; 0 when none
 };
 
 }  // namespace vtd::fw

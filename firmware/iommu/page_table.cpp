@@ -24,7 +24,9 @@ std::optional<Leaf> PageTable::lookup(Iova iova) const {
   return Leaf{align_down(iova, level_size(spot.level)), ss::kADDR.in_place(spot.entry), spot.level};
 }
 
-std::uint64_t PageTable::hole_size(Iova iova) const { return level_size(walk(iova).level); }
+std::uint64_t PageTable::hole_size(Iova iova) const {
+  return level_size(walk(iova).level);
+}
 
 std::optional<std::uint64_t> PageTable::mapped_bytes(Iova iova, std::uint64_t size) const {
   if (!in_range(iova, size)) return std::nullopt;

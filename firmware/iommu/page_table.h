@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Second-stage page tables in guest memory: 3, 4 or 5 levels, 4 KiB, 2 MiB and 1 GiB leaves (VT-d 9.8).
-// A table is linked only after it has been zeroed; an entry changes with one 64-bit write. Invalidation is the caller's.
+// A table is linked only after it has been zeroed; an entry changes with one 64-bit write. Invalidation is the
+// caller's.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +28,11 @@ struct Leaf {
 };
 
 struct Mapping {
-  Iova iova = 0;            ///< 4 KiB aligned
-  PhysAddr target = 0;      ///< 4 KiB aligned
-  std::uint64_t size = 0;   ///< bytes, multiple of 4 KiB, > 0
+  Iova iova = 0;           ///< 4 KiB aligned
+  PhysAddr target = 0;     ///< 4 KiB aligned
+  std::uint64_t size = 0;  ///< bytes, multiple of 4 KiB, > 0
   Rights rights{};
-  unsigned max_level = 1;   ///< largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB
+  unsigned max_level = 1;  ///< largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB
 };
 
 class PageTable {

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tlm/spec/field.h"
 #include "tlm/spec/types.h"
 
 namespace vtd::fw::abi {
@@ -28,8 +29,8 @@ struct ObjectHeader {
   std::uint32_t refcount;  ///< >= 1 while alive; of a unit: preserved devices behind it
   std::uint32_t flags;     ///< kDeleted, kIncoming; other bits zero
 };
-inline constexpr std::uint32_t kDeleted = 1U << 0;   ///< every reader skips the record
-inline constexpr std::uint32_t kIncoming = 1U << 1;  ///< set by the incoming image when it adopts the record
+inline constexpr std::uint32_t kDeleted = bit(0);   ///< every reader skips the record
+inline constexpr std::uint32_t kIncoming = bit(1);  ///< set by the incoming image when it adopts the record
 
 /// Header of one page of an array.
 struct ArrayPage {
@@ -54,10 +55,10 @@ struct Root {
   CompatibleString compatible;
   std::uint32_t version;
   std::uint32_t reserved;
-  std::uint64_t update_counter;  ///< live updates so far, this one included
-  std::uint64_t iommu;           ///< IommuTop, 0 when no IOMMU state was preserved
-  std::uint64_t sessions;        ///< first page of the Session array
-  std::uint64_t memory_files;    ///< first page of the MemoryFile array
+  std::uint64_t update_counter;                                ///< live updates so far, this one included
+  std::uint64_t iommu;                                         ///< IommuTop, 0 when no IOMMU state was preserved
+  std::uint64_t sessions;                                      ///< first page of the Session array
+  std::uint64_t memory_files;                                  ///< first page of the MemoryFile array
   static constexpr std::uint64_t kMagic = 0x544f4f5256485456;  // "VTHVROOT"
   static constexpr std::uint32_t kVersion = 1;
 };
@@ -78,10 +79,10 @@ inline constexpr CompatibleString kIommuCompatible = compatible("iommu-liveupdat
 // ---- IOMMU records -----------------------------------------------------------------------------------------
 struct Domain {
   ObjectHeader header;
-  std::uint64_t top_table;        ///< physical address of the top paging table
-  std::uint32_t top_level;        ///< level of that table: 3, 4 or 5
-  std::uint32_t address_width;    ///< bits: 39, 48 or 57, as top_level says
-  std::uint32_t sign_extend;      ///< 0 for second-stage tables
+  std::uint64_t top_table;      ///< physical address of the top paging table
+  std::uint32_t top_level;      ///< level of that table: 3, 4 or 5
+  std::uint32_t address_width;  ///< bits: 39, 48 or 57, as top_level says
+  std::uint32_t sign_extend;    ///< 0 for second-stage tables
   std::uint32_t reserved;
   std::uint64_t restored_domain;  ///< belongs to the incoming image; zero in the image, never followed
 };
@@ -160,8 +161,12 @@ constexpr PhysAddr slot_address(PhysAddr page, std::uint64_t slot) {
 
 // ---- the tracker page --------------------------------------------------------------------------------------
 /// Byte address of the 64-bit tracker word for the page of `address`, and the page's bit in that word.
-constexpr PhysAddr tracker_word(PhysAddr tracker, PhysAddr address) { return tracker + address / kPageSize / 64 * 8; }
-constexpr unsigned tracker_bit(PhysAddr address) { return static_cast<unsigned>(address / kPageSize % 64); }
+constexpr PhysAddr tracker_word(PhysAddr tracker, PhysAddr address) {
+  return tracker + address / kPageSize / 64 * 8;
+}
+constexpr unsigned tracker_bit(PhysAddr address) {
+  return static_cast<unsigned>(address / kPageSize % 64);
+}
 
 // ---- fields by name ----------------------------------------------------------------------------------------
 /// A field as messages and tools name it: "device[0].attachment_id", "iommu.version", "unit[0].root_table".
@@ -172,15 +177,18 @@ struct FieldInfo {
   std::uint32_t bytes;   ///< 4 or 8
 };
 
-#define VTD_ABI_FIELD(record, type, member, name) \
-  FieldInfo { record, name, offsetof(type, member), sizeof(type::member) }
-#define VTD_ABI_HEADER(record)                                                                 \
-  FieldInfo{record, "refcount", offsetof(ObjectHeader, refcount), sizeof(ObjectHeader::refcount)}, \
-      FieldInfo { record, "flags", offsetof(ObjectHeader, flags), sizeof(ObjectHeader::flags) }
-#define VTD_ABI_LINK(member)                                                                                    \
-  FieldInfo {                                                                                                   \
+#define VTD_ABI_FIELD(record, type, member, name)              \
+  FieldInfo {                                                  \
+    record, name, offsetof(type, member), sizeof(type::member) \
+  }
+#define VTD_ABI_HEADER(record)                                                                                 \
+  FieldInfo{record, "refcount", offsetof(ObjectHeader, refcount), sizeof(ObjectHeader::refcount)}, FieldInfo { \
+    record, "flags", offsetof(ObjectHeader, flags), sizeof(ObjectHeader::flags)                                \
+  }
+#define VTD_ABI_LINK(member)                                                                              \
+  FieldInfo {                                                                                             \
     "device", #member, static_cast<std::uint32_t>(offsetof(Device, link) + offsetof(DeviceLink, member)), \
-        sizeof(DeviceLink::member)                                                                              \
+        sizeof(DeviceLink::member)                                                                        \
   }
 
 inline constexpr FieldInfo kFields[] = {

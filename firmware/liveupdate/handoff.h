@@ -8,7 +8,9 @@ namespace vtd::fw {
 
 /// Which of the two images.
 enum class ImageLetter : char { kA = 'A', kB = 'B' };
-constexpr ImageLetter other(ImageLetter l) { return l == ImageLetter::kA ? ImageLetter::kB : ImageLetter::kA; }
+constexpr ImageLetter other(ImageLetter l) {
+  return l == ImageLetter::kA ? ImageLetter::kB : ImageLetter::kA;
+}
 
 /// Copies `image` from the image store into its slot and programs where it starts. kNoData: the store has no such
 /// image, or it does not fit its slot.

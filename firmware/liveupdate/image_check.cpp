@@ -85,6 +85,7 @@ void ImageCheck::run() {
   if (root_.iommu == 0) return;
   check_units();
   check_devices();  // before the tables: they agree with the live entries, or nothing is walked
+  check_strangers();
   check_domains();
 }
 
@@ -131,10 +132,17 @@ void ImageCheck::check_sessions() {
 void ImageCheck::check_file(std::uint64_t index, const abi::File& file) {
   bool found = false;
   switch (file.kind) {
-    case abi::FileKind::kMemory: found = has_record<abi::MemoryFile>(root_.memory_files, file.data); break;
-    case abi::FileKind::kDomain: found = root_.iommu != 0 && has_record<abi::Domain>(top_.domains, file.data); break;
-    case abi::FileKind::kDevice: found = root_.iommu != 0 && has_record<abi::Device>(top_.devices, file.data); break;
-    default: refuse(luo("file", "kind", index), static_cast<std::uint32_t>(file.kind), "unknown, expected 1, 2 or 3");
+    case abi::FileKind::kMemory:
+      found = has_record<abi::MemoryFile>(root_.memory_files, file.data);
+      break;
+    case abi::FileKind::kDomain:
+      found = root_.iommu != 0 && has_record<abi::Domain>(top_.domains, file.data);
+      break;
+    case abi::FileKind::kDevice:
+      found = root_.iommu != 0 && has_record<abi::Device>(top_.devices, file.data);
+      break;
+    default:
+      refuse(luo("file", "kind", index), static_cast<std::uint32_t>(file.kind), "unknown, expected 1, 2 or 3");
   }
   if (!found) refuse(luo("file", "data", index), Hex{file.data}, "no such record, expected one of the file's kind");
 }
@@ -148,7 +156,7 @@ Unit* ImageCheck::unit_of(const abi::Unit& record) {
 }
 
 void ImageCheck::check_units() {
-  for_each_record<abi::Unit>(top_.units, [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) {
+  for_each_record<abi::Unit>(top_.units, [&](std::uint64_t i, PhysAddr, const abi::Unit& r) {
     check_header(kIommuImage, "unit", i, r.header);
     if (r.type != abi::kUnitTypeIntel)
       refuse(iommu_field("unit", "type", i), r.type, "unknown, expected ", abi::kUnitTypeIntel);
@@ -163,9 +171,9 @@ void ImageCheck::check_units() {
       const PhysAddr table = Unit::context_table_of(r.root_table, static_cast<std::uint8_t>(bus));
       const bool marked = (r.context_tables[bus * 2 / 64] & bit(bus * 2 % 64)) != 0;
       if (marked != (table != 0))
-        refuse(iommu_field("unit", "context_tables", i), bus, marked ? "marked for this bus" : "not marked for this bus",
-               ", expected what the root entry says");
-      if (table != 0) check_context_table(i, at, static_cast<std::uint8_t>(bus), table);
+        refuse(iommu_field("unit", "context_tables", i), bus,
+               marked ? "marked for this bus" : "not marked for this bus", ", expected what the root entry says");
+      if (table != 0) require_preserved(tracker_, iommu_field("unit", "context_table", i), table);
     }
   });
 }
@@ -181,9 +189,16 @@ void ImageCheck::check_root_table(std::uint64_t index, const abi::Unit& record, 
   require_preserved(tracker_, name, record.root_table);
 }
 
+void ImageCheck::check_strangers() {
+  for_each_record<abi::Unit>(top_.units, [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) {
+    for (unsigned bus = 0; bus < 256; ++bus) {
+      const PhysAddr table = Unit::context_table_of(r.root_table, static_cast<std::uint8_t>(bus));
+      if (table != 0) check_context_table(i, at, static_cast<std::uint8_t>(bus), table);
+    }
+  });
+}
+
 void ImageCheck::check_context_table(std::uint64_t index, PhysAddr unit_record, std::uint8_t bus, PhysAddr table) {
-  const FieldName name = iommu_field("unit", "context_table", index);
-  require_preserved(tracker_, name, table);
   for (unsigned devfn = 0; devfn < 256; ++devfn) {
     const SourceId sid = make_source_id(bus, devfn / 8, devfn % 8);
     if (ctx::kP.get(hal::read64(Unit::context_entry_at(table, sid))) == 0) continue;
@@ -191,7 +206,9 @@ void ImageCheck::check_context_table(std::uint64_t index, PhysAddr unit_record, 
     for_each_record<abi::Device>(top_.devices, [&](std::uint64_t, PhysAddr, const abi::Device& d) {
       known = known || (d.devid == sid.value && d.link.unit == unit_record);
     });
-    if (!known) refuse(name, Bdf{sid}, "present entry without a device record, expected it cleared");
+    if (!known)
+      refuse(iommu_field("unit", "context_table", index), Bdf{sid},
+             "present entry without a device record, expected it cleared");
   }
 }
 
@@ -285,7 +302,8 @@ void ImageCheck::check_context_entry(std::uint64_t index, const abi::Device& rec
     entry.words = {hal::read64(at), hal::read64(at + 8)};
   }
   if (entry.get(ctx::kP) == 0)
-    refuse(iommu_field("device", "devid", index), Hex{record.devid}, "its context entry is not present, expected P = 1");
+    refuse(iommu_field("device", "devid", index), Hex{record.devid},
+           "its context entry is not present, expected P = 1");
   if (entry.get(ctx::kTT) != static_cast<std::uint64_t>(TranslationType::kUntranslated) || entry.any(ctx::kReserved))
     refuse(iommu_field("device", "devid", index), Hex{record.devid}, "its context entry has TT ", entry.get(ctx::kTT),
            " or reserved bits, expected an untranslated-request entry");
@@ -297,11 +315,11 @@ void ImageCheck::check_context_entry(std::uint64_t index, const abi::Device& rec
     if (at == record.link.domain) domain_index = i;
   });
   if (entry.address(ctx::kSSPTPTR) != domain.top_table)
-    refuse(iommu_field("domain", "top_table", domain_index), Hex{domain.top_table},
-           "not what the context entry of ", Bdf{sid}, " has, expected ", Hex{entry.address(ctx::kSSPTPTR)});
+    refuse(iommu_field("domain", "top_table", domain_index), Hex{domain.top_table}, "not what the context entry of ",
+           Bdf{sid}, " has, expected ", Hex{entry.address(ctx::kSSPTPTR)});
   if (const unsigned levels = levels_of_aw(static_cast<unsigned>(entry.get(ctx::kAW))); levels != domain.top_level)
-    refuse(iommu_field("domain", "top_level", domain_index), domain.top_level,
-           "not what the context entry of ", Bdf{sid}, " has, expected ", levels);
+    refuse(iommu_field("domain", "top_level", domain_index), domain.top_level, "not what the context entry of ",
+           Bdf{sid}, " has, expected ", levels);
 }
 
 }  // namespace vtd::fw

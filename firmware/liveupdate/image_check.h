@@ -29,6 +29,8 @@ class ImageCheck {
   void check_file(std::uint64_t index, const abi::File& file);
   void check_units();
   void check_root_table(std::uint64_t index, const abi::Unit& record, const Unit& unit);
+  /// No context table may hold a present entry of a device without a record.
+  void check_strangers();
   void check_context_table(std::uint64_t index, PhysAddr unit_record, std::uint8_t bus, PhysAddr table);
   void check_domains();
   void check_tables(std::uint64_t index, const abi::Domain& record);

@@ -102,7 +102,8 @@ void Incoming::adopt() {
   claim_records();
   if (root_.iommu == 0) return;
   reserve_ids();
-  for_each_record<abi::Unit>(top_.units, [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) { adopt_unit(i, at, r); });
+  for_each_record<abi::Unit>(top_.units,
+                             [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) { adopt_unit(i, at, r); });
   iommu_.for_each_unit([&](Unit& unit) {
     if (!adopted(unit)) return;
     const PhysAddr base = unit.driver().base();
@@ -150,7 +151,8 @@ void Incoming::restore_domains() {
         [](const Leaf&) { return true; }));
     const std::uint64_t id = label_of(at);
     if (iommu_.restore_domain(id, table, at) == nullptr)
-      refuse(FieldName{kIommuImage, "domain", "top_table", i}, Hex{r.top_table}, "cannot be restored, expected a free slot");
+      refuse(FieldName{kIommuImage, "domain", "top_table", i}, Hex{r.top_table},
+             "cannot be restored, expected a free slot");
     mark_incoming(at, r);
     hal::print("restore: domain ", id, " top table ", Hex{r.top_table}, ", table pages ", pages);
   });
@@ -224,7 +226,8 @@ void Incoming::finish_file(const abi::File& file) {
     case abi::FileKind::kDevice:
       if (Device* d = iommu_.device(file.label); d != nullptr) d->record = 0;  // its owner stays the record's address
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

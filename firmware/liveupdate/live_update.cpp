@@ -124,10 +124,6 @@ Status LiveUpdate::finish(std::uint64_t session) {
   return s;
 }
 
-std::uint64_t LiveUpdate::preserved_pages() const {
-  return outgoing_.empty() ? incoming_.tracker().count() : outgoing_.tracker().count();
-}
-
 std::uint32_t LiveUpdate::unit_references(unsigned index) {
   if (index >= platform::kMaxUnits || !iommu_.unit(index).present()) return 0;
   const Unit& unit = iommu_.unit(index);

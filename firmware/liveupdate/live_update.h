@@ -42,13 +42,16 @@ class LiveUpdate {
 
   [[nodiscard]] std::uint64_t update_counter() const { return incoming_.update_counter(); }
   [[nodiscard]] ImageLetter image() const { return image_; }
-  [[nodiscard]] std::uint64_t preserved_pages() const;
+  [[nodiscard]] std::uint64_t preserved_pages() const { return tracker().count(); }
   [[nodiscard]] std::uint64_t reclaimed_pages() const { return incoming_.tracker().reclaimed(); }
+  /// The bitmap of preserved pages in use, 0 when none.
+  [[nodiscard]] PhysAddr tracker_page() const { return tracker().page(); }
   /// References of the unit's handover record, outgoing or incoming.
   [[nodiscard]] std::uint32_t unit_references(unsigned unit);
   void after_detach() { incoming_.release_owner_pages(); }
 
  private:
+  [[nodiscard]] const Tracker& tracker() const { return outgoing_.empty() ? incoming_.tracker() : outgoing_.tracker(); }
   void enter(platform::LifecycleState state);
   void follow_outgoing();
   void report_boot(Status status);

@@ -143,15 +143,20 @@ Status Outgoing::add_file(SessionSlot& s, const FileSlot& file) {
 void Outgoing::drop_file(const FileSlot& file) {
   mark_deleted(file.record);
   switch (file.kind) {
-    case abi::FileKind::kMemory: drop_memory(*iommu_.memory(file.label)); break;
-    case abi::FileKind::kDevice: drop_device(*iommu_.device(file.label)); break;
+    case abi::FileKind::kMemory:
+      drop_memory(*iommu_.memory(file.label));
+      break;
+    case abi::FileKind::kDevice:
+      drop_device(*iommu_.device(file.label));
+      break;
     case abi::FileKind::kDomain: {
       Domain& domain = *iommu_.domain(file.label);
       drop_domain(domain);
       domain.mutability = Mutability::kMutable;
       break;
     }
-    case abi::FileKind::kInvalid: break;
+    case abi::FileKind::kInvalid:
+      break;
   }
   release_iommu_if_unused();
 }
@@ -208,8 +213,7 @@ Status Outgoing::need_iommu() {
     while (i-- > 0) pages_.release(page[i]);
     return Status::kNoMemory;
   }
-  hal::store(page[0],
-             abi::IommuTop{abi::kIommuCompatible, abi::IommuTop::kVersion, 0, page[1], page[2], page[3]});
+  hal::store(page[0], abi::IommuTop{abi::kIommuCompatible, abi::IommuTop::kVersion, 0, page[1], page[2], page[3]});
   iommu_top_ = page[0];
   hal::write64(root_ + offsetof(abi::Root, iommu), iommu_top_);
   return Status::kOk;

@@ -60,7 +60,8 @@ template <typename T, typename Function>
 void for_each_record(PhysAddr first_page, Function&& f) {
   std::uint64_t index = 0;
   PhysAddr page = first_page;
-  for (unsigned hops = 0; page != 0 && hops < abi::kMaxArrayPages; ++hops) {
+  const auto readable = [](PhysAddr at) { return at != 0 && is_aligned(at, kPageSize) && Tracker::in_dram(at); };
+  for (unsigned hops = 0; readable(page) && hops < abi::kMaxArrayPages; ++hops) {
     const auto header = hal::load<abi::ArrayPage>(page);
     const std::uint64_t count = header.count < abi::kCapacity<T> ? header.count : abi::kCapacity<T>;
     for (std::uint64_t slot = 0; slot < count; ++slot, ++index) {

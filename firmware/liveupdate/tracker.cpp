@@ -46,9 +46,9 @@ void Tracker::unpreserve(PhysAddr base, std::uint64_t bytes) {
 }
 
 bool Tracker::preserved(PhysAddr base, std::uint64_t bytes) const {
-  return page_ != 0 && valid_range(base, bytes) &&
-         each_word(page_, base, bytes,
-                   [](PhysAddr at, std::uint64_t mask) { return (hal::read64(at) & mask) == mask; });
+  return page_ != 0 && valid_range(base, bytes) && each_word(page_, base, bytes, [](PhysAddr at, std::uint64_t mask) {
+           return (hal::read64(at) & mask) == mask;
+         });
 }
 
 bool Tracker::reclaim(PhysAddr base, std::uint64_t bytes) {

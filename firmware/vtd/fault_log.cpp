@@ -8,8 +8,8 @@ namespace {
 
 void report(const frcd::Entry& record) {
   const SourceId sid{static_cast<std::uint16_t>(record.get(frcd::kSID))};
-  hal::print("vtd: fault ", Bdf{sid}, record.get(frcd::kT1) != 0 ? " read " : " write ",
-             Hex{record.address(frcd::kFI)}, " reason ", Hex{record.get(frcd::kFR)});
+  hal::print("vtd: fault ", Bdf{sid}, record.get(frcd::kT1) != 0 ? " read " : " write ", Hex{record.address(frcd::kFI)},
+             " reason ", Hex{record.get(frcd::kFR)});
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 
 namespace vtd::fw {
 namespace {
-constexpr std::uint64_t code(auto value) { return static_cast<std::uint64_t>(value); }
+constexpr std::uint64_t code(auto value) {
+  return static_cast<std::uint64_t>(value);
+}
 constexpr std::uint64_t kQueueErrors = fsts::kIQE.mask() | fsts::kICE.mask() | fsts::kITE.mask();
 }  // namespace
 

@@ -41,8 +41,8 @@ Status UnitDriver::enable_queue(PhysAddr ring, PhysAddr status) {
 }
 
 Status UnitDriver::disable_queue() {
-  const Status drained = hal::poll(
-      [&] { return iq::kQH.get(registers_.read(RegId::kIQH)) == iq::kQT.get(registers_.read(RegId::kIQT)); });
+  const Status drained =
+      hal::poll([&] { return iq::kQH.get(registers_.read(RegId::kIQH)) == iq::kQT.get(registers_.read(RegId::kIQT)); });
   if (!ok(drained)) return Status::kBusy;
   return clear_persistent(gcmd::kQIE, gsts::kQIES);
 }
@@ -72,8 +72,7 @@ Status UnitDriver::invalidate(const ContextInvalidation& what) {
 }
 
 Status UnitDriver::invalidate(const IotlbInvalidation& what) {
-  return queue_enabled() ? queue_.execute(describe(what, cap_))
-                         : invalidate_by_register(registers_, what, cap_, ecap_);
+  return queue_enabled() ? queue_.execute(describe(what, cap_)) : invalidate_by_register(registers_, what, cap_, ecap_);
 }
 
 }  // namespace vtd::fw

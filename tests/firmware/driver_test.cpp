@@ -43,13 +43,13 @@ TEST_F(UnitDriverTest, RootPointerIsFollowedByBothGlobalInvalidations) {
   ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
   static_cast<void>(platform_.take_unit_log());
   ASSERT_EQ(driver_.set_root(0x2005000), Status::kOk);
-  EXPECT_THAT(platform_.take_unit_log(), ElementsAre("RTADDR <- 0x2005000", "GCMD <- 0x44000000", "GSTS",
-                                                     "IQT <- 0x20", "IQT <- 0x40"));
+  EXPECT_THAT(platform_.take_unit_log(),
+              ElementsAre("RTADDR <- 0x2005000", "GCMD <- 0x44000000", "GSTS", "IQT <- 0x20", "IQT <- 0x40"));
   const auto& d = platform_.units[0].descriptors;
   ASSERT_EQ(d.size(), 4U);
-  EXPECT_EQ(d[0].words[0], 0x11U);  // context cache, global
+  EXPECT_EQ(d[0].words[0], 0x11U);         // context cache, global
   EXPECT_EQ(d[1].words[0] & 0x3F, 0x25U);  // wait with status write
-  EXPECT_EQ(d[2].words[0], 0xD2U);  // IOTLB, global, drain reads and writes
+  EXPECT_EQ(d[2].words[0], 0xD2U);         // IOTLB, global, drain reads and writes
   EXPECT_EQ(d[3].words[1], kStatus);
 }
 
@@ -91,6 +91,16 @@ TEST_F(UnitDriverTest, StuckQueueTimesOutWithinItsBudget) {
   EXPECT_LT(platform_.clock - start, hal::kPollBudget + hal::kPollBudget / 10);
 }
 
+TEST_F(UnitDriverTest, UnitSlowByTenMillisecondsFinishes) {
+  discover();
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  platform_.units[0].stuck = true;
+  platform_.units[0].stuck_until = platform_.clock + 10'000'000;
+  EXPECT_EQ(driver_.invalidate(ContextInvalidation{}), Status::kOk);
+  EXPECT_GE(platform_.clock, 10'000'000U);
+  EXPECT_LT(platform_.clock, 11'000'000U);
+}
+
 TEST_F(UnitDriverTest, QueueErrorIsReportedAtOnce) {
   discover();
   ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
@@ -108,8 +118,8 @@ TEST_F(UnitDriverTest, WithoutQueueTheRegistersAreUsed) {
   ASSERT_EQ(driver_.invalidate(ContextInvalidation{ContextGranularity::kDevice, DomainId{5}, SourceId{0x108}}),
             Status::kOk);
   ASSERT_EQ(driver_.invalidate(IotlbInvalidation{IotlbGranularity::kPage, DomainId{5}, 0x20000, 3}), Status::kOk);
-  EXPECT_THAT(platform_.take_unit_log(),
-              ElementsAre("CCMD <- 0xe000000001080005", "CCMD", "IVA <- 0x20003", "IOTLB <- 0xb003000500000000", "IOTLB"));
+  EXPECT_THAT(platform_.take_unit_log(), ElementsAre("CCMD <- 0xe000000001080005", "CCMD", "IVA <- 0x20003",
+                                                     "IOTLB <- 0xb003000500000000", "IOTLB"));
 }
 
 TEST_F(UnitDriverTest, RingWrapsAround) {

@@ -17,7 +17,9 @@ std::string hex(std::uint64_t v) {
   return text;
 }
 
-FakePlatform& self(void* context) { return *static_cast<FakePlatform*>(context); }
+FakePlatform& self(void* context) {
+  return *static_cast<FakePlatform*>(context);
+}
 
 constexpr bool in_window(PhysAddr at, PhysAddr base, std::uint64_t size = platform::kDeviceWindowSize) {
   return at >= base && at < base + size;
@@ -28,7 +30,9 @@ constexpr bool in_window(PhysAddr at, PhysAddr base, std::uint64_t size = platfo
 FakePlatform::FakePlatform() {
   host_.context = this;
   host_.mmio_read = [](void* c, std::uint64_t at, unsigned bytes) { return self(c).mmio_read(at, bytes); };
-  host_.mmio_write = [](void* c, std::uint64_t at, std::uint64_t v, unsigned bytes) { self(c).mmio_write(at, v, bytes); };
+  host_.mmio_write = [](void* c, std::uint64_t at, std::uint64_t v, unsigned bytes) {
+    self(c).mmio_write(at, v, bytes);
+  };
   host_.mem_read = [](void* c, std::uint64_t at, unsigned bytes) {
     std::uint64_t value = 0;
     for (unsigned i = 0; i < bytes; ++i) value |= std::uint64_t{self(c).byte(at + i)} << (8 * i);
@@ -82,6 +86,10 @@ void FakePlatform::write64(PhysAddr at, std::uint64_t value) {
   for (unsigned i = 0; i < 8; ++i) byte(at + i) = static_cast<std::uint8_t>(value >> (8 * i));
 }
 
+void FakePlatform::write32(PhysAddr at, std::uint32_t value) {
+  for (unsigned i = 0; i < 4; ++i) byte(at + i) = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
 void FakePlatform::lose_unpreserved_memory() {
   const PhysAddr tracker = reset_registers[platform::reset::kTracker / 8];
   const PhysAddr scratch = reset_registers[platform::reset::kScratchBase / 8];
@@ -97,7 +105,9 @@ void FakePlatform::lose_unpreserved_memory() {
     for (std::uint64_t i = 0; i < kPageSize; i += 8) write64(at + i, poison);
 }
 
-std::vector<std::string> FakePlatform::take_unit_log() { return std::exchange(log_, {}); }
+std::vector<std::string> FakePlatform::take_unit_log() {
+  return std::exchange(log_, {});
+}
 
 // ---- registers -----------------------------------------------------------------------------------------------
 
@@ -105,12 +115,11 @@ std::uint64_t FakePlatform::mmio_read(PhysAddr at, unsigned bytes) {
   clock += 10;
   for (unsigned i = 0; i < platform::kMaxUnits; ++i) {
     const PhysAddr base = platform::kUnitBase + i * platform::kUnitStride;
-    if (in_window(at, base)) return unit_read(units[i], at - base);
+    if (in_window(at, base)) return unit_read(units[i], at - base, bytes);
   }
   if (in_window(at, platform::kTimerBase)) return clock;
   if (in_window(at, platform::kResetBase)) return reset_registers.at((at - platform::kResetBase) / 8);
-  if (at == platform::kMailboxBase + platform::mailbox::kPolicy) return policy;
-  if (in_window(at, platform::kMailboxBase)) return mailbox.at((at - platform::kMailboxBase) / 8);
+  if (in_window(at, platform::kMailboxBase)) return mailbox_read(at - platform::kMailboxBase);
   if (in_window(at, platform::kEndpointBase, platform::kMaxEndpoints * platform::kEndpointStride)) {
     const std::uint64_t n = (at - platform::kEndpointBase) / platform::kEndpointStride;
     if (n >= endpoints_.size()) return 0;
@@ -127,11 +136,11 @@ std::uint64_t FakePlatform::mmio_read(PhysAddr at, unsigned bytes) {
   return 0;
 }
 
-void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned) {
+void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned bytes) {
   clock += 10;
   for (unsigned i = 0; i < platform::kMaxUnits; ++i) {
     const PhysAddr base = platform::kUnitBase + i * platform::kUnitStride;
-    if (in_window(at, base)) return unit_write(units[i], at - base, value);
+    if (in_window(at, base)) return unit_write(units[i], at - base, value, bytes);
   }
   if (at == platform::kUartBase) {
     if (value != '\n') {
@@ -142,18 +151,47 @@ void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned) {
   } else if (at == platform::kTimerBase + platform::timer::kSleep) {
     if (value == hal::kSecond) throw Stopped{};
     clock += value;
+    for (FakeUnit& unit : units) {
+      if (!unit.stuck || clock < unit.stuck_until) continue;
+      unit.stuck = false;
+      run_queue(unit);
+    }
   } else if (at == platform::kResetBase + platform::reset::kCommand) {
     throw ResetRequested{};
   } else if (in_window(at, platform::kResetBase)) {
     reset_registers.at((at - platform::kResetBase) / 8) = value;
   } else if (in_window(at, platform::kMailboxBase)) {
-    mailbox.at((at - platform::kMailboxBase) / 8) = value;
+    mailbox_write(at - platform::kMailboxBase, value);
   } else if (in_window(at, platform::kEndpointBase, platform::kMaxEndpoints * platform::kEndpointStride)) {
     endpoints_.at((at - platform::kEndpointBase) / platform::kEndpointStride).control =
         static_cast<std::uint32_t>(value);
   } else {
     ADD_FAILURE() << "register write at " << hex(at);
   }
+}
+
+std::uint64_t FakePlatform::mailbox_read(std::uint64_t offset) {
+  namespace mb = platform::mailbox;
+  if (offset == mb::kPolicy) return policy;
+  if (offset == mb::kWait) {
+    if (posted_ == script.size()) throw Stopped{};
+    return ++posted_;
+  }
+  if (offset == mb::kCommand) return static_cast<std::uint64_t>(script.at(posted_ - 1).command);
+  if (offset >= mb::kArg && offset < mb::kArg + mb::kArgs * 8) {
+    const auto& args = script.at(posted_ - 1).args;
+    const std::size_t n = (offset - mb::kArg) / 8;
+    return n < args.size() ? args[n] : 0;
+  }
+  return mailbox.at(offset / 8);
+}
+
+void FakePlatform::mailbox_write(std::uint64_t offset, std::uint64_t value) {
+  namespace mb = platform::mailbox;
+  mailbox.at(offset / 8) = value;
+  if (offset == mb::kStatus) script.at(posted_ - 1).status = static_cast<Status>(value);
+  if (offset >= mb::kResult && offset < mb::kResult + mb::kResults * 8)
+    script.at(posted_ - 1).results[(offset - mb::kResult) / 8] = value;
 }
 
 void FakePlatform::log_unit(std::uint64_t offset, const FakeUnit& unit, const std::uint64_t* written) {
@@ -167,17 +205,19 @@ void FakePlatform::log_unit(std::uint64_t offset, const FakeUnit& unit, const st
   log_.push_back(line);
 }
 
-std::uint64_t FakePlatform::unit_read(FakeUnit& unit, std::uint64_t offset) {
+std::uint64_t FakePlatform::unit_read(FakeUnit& unit, std::uint64_t offset, unsigned bytes) {
   log_unit(offset, unit, nullptr);
+  if (unit.real_read) return unit.real_read(offset, bytes);
   if (offset == info(RegId::kVER).offset) return reg::kMAX.of(1);
   if (offset == info(RegId::kCAP).offset) return cap_value(unit.profile);
   if (offset == info(RegId::kECAP).offset) return ecap_value(unit.profile);
   return unit.registers[offset];
 }
 
-void FakePlatform::unit_write(FakeUnit& unit, std::uint64_t offset, std::uint64_t value) {
+void FakePlatform::unit_write(FakeUnit& unit, std::uint64_t offset, std::uint64_t value, unsigned bytes) {
   log_unit(offset, unit, &value);
   ++unit_writes_;
+  if (unit.real_write) return unit.real_write(offset, value, bytes);
   auto& status = unit.registers[info(RegId::kGSTS).offset];
   if (offset == info(RegId::kGCMD).offset) {
     if (gsts::kTES.get(status) == 1 && gcmd::kTE.get(value) == 0) ++unit.te_drops;
@@ -213,7 +253,7 @@ void FakePlatform::run_queue(FakeUnit& unit) {
     if (d.get(descriptor::kTYPE) == static_cast<std::uint64_t>(DescriptorType::kWait)) {
       const PhysAddr at = d.address(descriptor::wait::kSTATUS_ADDR);
       const std::uint64_t data = d.get(descriptor::wait::kSTATUS_DATA);
-      for (unsigned i = 0; i < 4; ++i) byte(at + i) = static_cast<std::uint8_t>(data >> (8 * i));
+      write32(at, static_cast<std::uint32_t>(data));
     }
     head = (head + kDescriptorBytes128) % kPageSize;
   }
@@ -264,10 +304,15 @@ void Machine::preserve_all() {
   ASSERT_EQ(status(kPreserveDevice, {1, 3, kD1.value}), Status::kOk);
 }
 
-void Machine::go_down() {
+void Machine::clean() {
   using enum platform::Command;
   ASSERT_EQ(status(kFreeze), Status::kOk);
   ASSERT_EQ(status(kShutdown), Status::kOk);
+}
+
+void Machine::go_down() {
+  using enum platform::Command;
+  clean();
   ASSERT_THROW(static_cast<void>(status(kReboot)), ResetRequested);
   platform.lose_unpreserved_memory();
   static_cast<void>(platform.take_unit_log());

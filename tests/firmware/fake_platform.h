@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +31,10 @@ struct FakeUnit {
   std::vector<Record128> descriptors;                ///< executed, waits included
   unsigned te_drops = 0;                             ///< TES went 1 -> 0
   bool stuck = false;                                ///< the queue does not move
+  std::uint64_t stuck_until = ~std::uint64_t{0};     ///< ns; then it does
+  /// Set both to put another model of a unit behind these registers.
+  std::function<std::uint64_t(std::uint64_t offset, unsigned bytes)> real_read;
+  std::function<void(std::uint64_t offset, std::uint64_t value, unsigned bytes)> real_write;
 };
 
 class FakePlatform {
@@ -45,6 +50,15 @@ class FakePlatform {
   std::vector<std::uint64_t> reset_registers = std::vector<std::uint64_t>(8);
   std::vector<std::uint64_t> mailbox = std::vector<std::uint64_t>(32);
   std::array<std::vector<char>, 2> image_store;
+  /// Commands that a whole image (not a Machine) is given through the mailbox; when none is left it is stopped.
+  struct Posted {
+    platform::Command command;
+    std::vector<std::uint64_t> args;
+    std::array<std::uint64_t, platform::mailbox::kResults> results{};
+    Status status = Status::kFatal;
+  };
+  std::vector<Posted> script;
+  [[nodiscard]] const VtdFirmwareHost& host() const { return host_; }
 
   void add_endpoint(SourceId sid, unsigned unit = 0);
   [[nodiscard]] bool bus_master(SourceId sid) const;
@@ -52,6 +66,7 @@ class FakePlatform {
   // ---- memory ----------------------------------------------------------------------------------------------
   [[nodiscard]] std::uint64_t read64(PhysAddr at);
   void write64(PhysAddr at, std::uint64_t value);
+  void write32(PhysAddr at, std::uint32_t value);
   /// Every page that is neither preserved nor in the next image's slot turns to poison. Units keep everything.
   void lose_unpreserved_memory();
 
@@ -71,8 +86,10 @@ class FakePlatform {
  private:
   std::uint64_t mmio_read(PhysAddr at, unsigned bytes);
   void mmio_write(PhysAddr at, std::uint64_t value, unsigned bytes);
-  std::uint64_t unit_read(FakeUnit& unit, std::uint64_t offset);
-  void unit_write(FakeUnit& unit, std::uint64_t offset, std::uint64_t value);
+  std::uint64_t mailbox_read(std::uint64_t offset);
+  void mailbox_write(std::uint64_t offset, std::uint64_t value);
+  std::uint64_t unit_read(FakeUnit& unit, std::uint64_t offset, unsigned bytes);
+  void unit_write(FakeUnit& unit, std::uint64_t offset, std::uint64_t value, unsigned bytes);
   void run_queue(FakeUnit& unit);
   void log_unit(std::uint64_t offset, const FakeUnit& unit, const std::uint64_t* written);
   std::uint8_t& byte(PhysAddr at);
@@ -88,6 +105,7 @@ class FakePlatform {
   std::vector<std::string> console_;
   std::string line_;
   unsigned unit_writes_ = 0;
+  std::size_t posted_ = 0;  ///< commands handed out
   VtdFirmwareHost host_{};
 };
 
@@ -112,7 +130,9 @@ class Machine {
   void set_up_device();
   /// Session 1: memory (token 1), domain (2), D1 (3).
   void preserve_all();
-  /// Freeze, shutdown, reboot up to the reset; unpreserved memory is lost. Image B is not started.
+  /// Freeze and shutdown: nothing unpreserved translates any more.
+  void clean();
+  /// clean(), then reboot up to the reset; unpreserved memory is lost. Image B is not started.
   void go_down();
   [[nodiscard]] bool start_next();  ///< boots B; false when it refused the image
 

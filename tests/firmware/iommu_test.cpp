@@ -224,7 +224,7 @@ TEST_F(MachineTest, CachingModeInvalidatesWhatMayBeCachedNotPresent) {
   executed.clear();
   ASSERT_EQ(m_.status(kAttach, {Machine::kD2.value, 1}), Status::kOk);
   ASSERT_EQ(executed.size(), 4U);
-  EXPECT_EQ(executed[0].words[0], 0x0110'0000'0031U);  // context cache, device, domain id 0
+  EXPECT_EQ(executed[0].words[0], 0x0110'0000'0031U);        // context cache, device, domain id 0
   EXPECT_EQ(executed[2].words[0] & 0xFFFF'003F, 0x2'0022U);  // IOTLB, domain 2
   executed.clear();
   ASSERT_EQ(m_.status(kMap, {1, 0x100000, 1, 0, 0x1000, 1, 1}), Status::kOk);

@@ -12,19 +12,17 @@ namespace vtd {
 class DmaExtension final : public tlm::tlm_extension<DmaExtension> {
  public:
   // ---- in ----
-  SourceId source{};             ///< requester; ignored on sockets with a fixed source-id
+  SourceId source{};  ///< requester; ignored on sockets with a fixed source-id
   std::optional<Pasid> pasid{};
   AddressType type = AddressType::kUntranslated;
-  bool zero_length = false;      ///< a read of zero bytes: permission is checked, no data moves
+  bool zero_length = false;  ///< a read of zero bytes: permission is checked, no data moves
 
   // ---- out, of the last 4 KiB piece that was translated ----
   FaultReason fault = FaultReason::kNone;
   std::optional<Translation> translation{};
 
   [[nodiscard]] tlm::tlm_extension_base* clone() const override { return new DmaExtension(*this); }
-  void copy_from(const tlm::tlm_extension_base& other) override {
-    *this = static_cast<const DmaExtension&>(other);
-  }
+  void copy_from(const tlm::tlm_extension_base& other) override { *this = static_cast<const DmaExtension&>(other); }
 };
 
 }  // namespace vtd

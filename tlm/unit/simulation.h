@@ -21,8 +21,14 @@ void run();
 [[nodiscard]] std::uint64_t run_end_ps();
 
 /// Time in picoseconds. Needs the kernel's default resolution of 1 ps.
-[[nodiscard]] inline std::uint64_t to_ps(const sc_core::sc_time& time) { return time.value(); }
-[[nodiscard]] inline sc_core::sc_time from_ps(std::uint64_t ps) { return sc_core::sc_time::from_value(ps); }
-[[nodiscard]] inline std::uint64_t now_ps() { return to_ps(sc_core::sc_time_stamp()); }
+[[nodiscard]] inline std::uint64_t to_ps(const sc_core::sc_time& time) {
+  return time.value();
+}
+[[nodiscard]] inline sc_core::sc_time from_ps(std::uint64_t ps) {
+  return sc_core::sc_time::from_value(ps);
+}
+[[nodiscard]] inline std::uint64_t now_ps() {
+  return to_ps(sc_core::sc_time_stamp());
+}
 
 }  // namespace vtd

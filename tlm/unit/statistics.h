@@ -44,39 +44,39 @@ class LatencyHistogram {
 /// Of one requester. A transaction is what arrived at the socket; the unit splits it at 4 KiB.
 struct SourceStatistics {
   std::uint64_t transactions = 0;
-  std::uint64_t requests = 0;       ///< pieces of at most one page
-  std::uint64_t in_flight = 0;      ///< requests now
+  std::uint64_t requests = 0;   ///< pieces of at most one page
+  std::uint64_t in_flight = 0;  ///< requests now
   std::uint64_t in_flight_max = 0;
   std::uint64_t bytes_read = 0;     ///< delivered
   std::uint64_t bytes_written = 0;  ///< delivered
   std::uint64_t faults = 0;
-  LatencyHistogram latency;         ///< of transactions, cycles
+  LatencyHistogram latency;  ///< of transactions, cycles
 };
 
 /// Transactions that a socket refused before the unit saw a request.
 struct RefusalCounters {
   std::uint64_t mmio_command = 0;
-  std::uint64_t mmio_size = 0;         ///< neither 4 nor 8 bytes, or streaming
-  std::uint64_t mmio_address = 0;      ///< misaligned or outside
+  std::uint64_t mmio_size = 0;     ///< neither 4 nor 8 bytes, or streaming
+  std::uint64_t mmio_address = 0;  ///< misaligned or outside
   std::uint64_t mmio_byte_enable = 0;
   std::uint64_t dma_command = 0;
-  std::uint64_t dma_size = 0;          ///< empty, or streaming
-  std::uint64_t dma_no_source = 0;     ///< neither the socket nor an extension names the requester
+  std::uint64_t dma_size = 0;       ///< empty, or streaming
+  std::uint64_t dma_no_source = 0;  ///< neither the socket nor an extension names the requester
 };
 
 struct UnitStatistics {
   using PerEvent = std::array<std::uint64_t, static_cast<std::size_t>(CacheEvent::kCount)>;
   std::array<PerEvent, static_cast<std::size_t>(CacheId::kCount)> caches{};
   std::map<SourceId, SourceStatistics> sources;
-  std::uint64_t walks = 0;           ///< begun
-  std::uint64_t walk_reads = 0;      ///< entries read by walks that ended
-  std::uint64_t walks_in_flight = 0;      ///< asked for and not yet answered
+  std::uint64_t walks = 0;            ///< begun
+  std::uint64_t walk_reads = 0;       ///< entries read by walks that ended
+  std::uint64_t walks_in_flight = 0;  ///< asked for and not yet answered
   std::uint64_t walks_in_flight_max = 0;
   std::uint64_t faults = 0;
   std::uint64_t restarts = 0;
-  std::uint64_t invalidations = 0;   ///< completed
-  std::uint64_t waits = 0;           ///< wait descriptors completed
-  std::uint64_t messages = 0;        ///< interrupt messages of the unit
+  std::uint64_t invalidations = 0;  ///< completed
+  std::uint64_t waits = 0;          ///< wait descriptors completed
+  std::uint64_t messages = 0;       ///< interrupt messages of the unit
   std::uint64_t dmi_grants = 0;
   std::uint64_t dmi_revocations = 0;  ///< that reached at least one socket with a grant
   RefusalCounters refused;

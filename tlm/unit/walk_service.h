@@ -35,8 +35,8 @@ class WalkMemory {
 class WalkService : public sc_core::sc_module {
  public:
   /// `period_ps` > 0. `memory` must outlive the service.
-  WalkService(sc_core::sc_module_name name, std::unique_ptr<Walker> walker, std::uint64_t period_ps,
-              Stepping stepping, WalkMemory& memory);
+  WalkService(sc_core::sc_module_name name, std::unique_ptr<Walker> walker, std::uint64_t period_ps, Stepping stepping,
+              WalkMemory& memory);
   ~WalkService() override;
 
   /// Suspends the calling SC_THREAD until the walk has ended. Requests wait in order while the walker is full.
@@ -48,11 +48,11 @@ class WalkService : public sc_core::sc_module {
   /// Time of the edge that the walker performs, or performed last.
   [[nodiscard]] std::uint64_t edge_ps() const { return last_edge_ * period_ps_; }
   [[nodiscard]] std::uint64_t completed() const { return completed_; }
-  [[nodiscard]] unsigned in_flight() const { return in_flight_count_; }          ///< inside the walker
+  [[nodiscard]] unsigned in_flight() const { return in_flight_count_; }  ///< inside the walker
   [[nodiscard]] unsigned in_flight_max() const { return in_flight_max_; }
-  [[nodiscard]] std::size_t queued_max() const { return queued_max_; }           ///< waiting for the walker
+  [[nodiscard]] std::size_t queued_max() const { return queued_max_; }  ///< waiting for the walker
   [[nodiscard]] std::uint64_t edges_clocked() const { return edges_clocked_; }
-  [[nodiscard]] std::uint64_t activations() const { return activations_; }       ///< of the clocking process
+  [[nodiscard]] std::uint64_t activations() const { return activations_; }  ///< of the clocking process
   [[nodiscard]] Walker& walker() { return *walker_; }
 
  private:
@@ -105,20 +105,20 @@ class WalkService : public sc_core::sc_module {
   WalkMemory& memory_;
 
   sc_core::sc_event kick_;
-  Edge last_edge_ = 0;  ///< clocked last
-  Edge next_edge_ = 0;  ///< not yet clocked, not yet known to be quiescent
+  Edge last_edge_ = 0;            ///< clocked last
+  Edge next_edge_ = 0;            ///< not yet clocked, not yet known to be quiescent
   std::uint64_t effects_ps_ = 0;  ///< time of the edge whose effects are unpublished
 
   std::vector<std::unique_ptr<Job>> jobs_;  ///< all ever made
   std::vector<Job*> free_jobs_;
-  std::deque<Job*> queue_;                  ///< by arrival, then address
-  Job* offered_ = nullptr;                  ///< shown to the walker until it accepts
-  std::vector<Job*> in_flight_;             ///< by walk id
-  std::vector<WalkId> free_ids_;            ///< sorted, smallest last
-  std::vector<Arrival> arrivals_;           ///< sorted by due edge and id, next last
-  std::vector<Job*> ended_;                 ///< answered by the last edge, caller not yet woken
-  std::vector<Read> issued_;                ///< asked for by the last edge, no transaction yet
-  std::deque<Read> reads_;                  ///< for the next reader that is free
+  std::deque<Job*> queue_;         ///< by arrival, then address
+  Job* offered_ = nullptr;         ///< shown to the walker until it accepts
+  std::vector<Job*> in_flight_;    ///< by walk id
+  std::vector<WalkId> free_ids_;   ///< sorted, smallest last
+  std::vector<Arrival> arrivals_;  ///< sorted by due edge and id, next last
+  std::vector<Job*> ended_;        ///< answered by the last edge, caller not yet woken
+  std::vector<Read> issued_;       ///< asked for by the last edge, no transaction yet
+  std::deque<Read> reads_;         ///< for the next reader that is free
   std::deque<sc_core::sc_event> reader_events_;
   std::vector<unsigned> idle_readers_;
   std::uint64_t generation_ = 0;  ///< number of resets

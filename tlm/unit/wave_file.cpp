@@ -70,19 +70,22 @@ struct WaveFile::Impl {
     if (started) pending.emplace(std::max(time_ps, written_ps), Change{id.index, words});
   }
 
-  /// Applies and writes all changes before `time_ps`, or at it too.
-  void write(std::uint64_t time_ps, bool inclusive) {
-    while (!pending.empty()) {
-      const std::uint64_t at = pending.begin()->first;
-      if (at > time_ps || (at == time_ps && !inclusive)) return;
-      for (auto it = pending.begin(); it != pending.end() && it->first == at; it = pending.erase(it))
-        values[it->second.signal] = it->second.words;
-      dump(at);
-    }
+  /// Applies the oldest pending changes, all those of one time; returns that time.
+  std::uint64_t apply_oldest() {
+    const std::uint64_t at = pending.begin()->first;
+    for (auto it = pending.begin(); it != pending.end() && it->first == at; it = pending.erase(it))
+      values[it->second.signal] = it->second.words;
+    return at;
   }
 
+  /// Applies and writes all changes before `time_ps`.
+  void write_before(std::uint64_t time_ps) {
+    while (!pending.empty() && pending.begin()->first < time_ps) dump(apply_oldest());
+  }
+
+  /// The file takes one sample a time: a second one for the same picosecond is shown a picosecond later.
   void dump(std::uint64_t time_ps) {
-    written_ps = std::max(written_ps, time_ps);
+    written_ps = dumped ? std::max(written_ps + 1, time_ps) : time_ps;
     dumped = true;
     file.dump(written_ps);
   }
@@ -178,17 +181,20 @@ void WaveFile::set_text(SignalId signal, std::string_view text, std::uint64_t ti
   impl_->push(signal, text_words(text, impl_->signals[signal.index].bits / 8), time_ps);
 }
 
-void WaveFile::advance(std::uint64_t time_ps) { impl_->write(time_ps, false); }
+void WaveFile::advance(std::uint64_t time_ps) {
+  if (impl_->started) impl_->write_before(time_ps);
+}
 
 void WaveFile::dump_rtl(std::uint64_t time_ps) {
   if (!impl_->started) return;
-  impl_->write(time_ps, true);
+  impl_->write_before(time_ps);
+  while (!impl_->pending.empty() && impl_->pending.begin()->first <= time_ps) impl_->apply_oldest();
   impl_->dump(time_ps);
 }
 
 void WaveFile::close() {
   if (!impl_->started) return;
-  impl_->write(~std::uint64_t{0}, true);
+  while (!impl_->pending.empty()) impl_->dump(impl_->apply_oldest());
   if (!impl_->dumped) impl_->dump(0);
   impl_->file.close();
   impl_->started = false;

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "sim/build.h"
+
+#include "tlm/spec/platform.h"
+
+namespace vtd::sim {
+namespace {
+
+sc_core::sc_time from_ns(std::uint64_t ns) { return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS); }
+
+std::string pick(const std::string& override_value, const Params& p, const char* key, const char* otherwise) {
+  return override_value.empty() ? p.text(key, otherwise) : override_value;
+}
+
+Profile profile_of(const Params& p) {
+  Profile profile;
+  if (p.text("profile", "linux") == "minimal") {
+    profile.name = "minimal";
+    profile.levels5 = false;
+    profile.guest_address_width = 48;
+    profile.host_address_width = 39;
+    profile.domain_bits = 8;
+    profile.superpage_2m = profile.superpage_1g = false;
+    profile.page_selective = profile.pass_through = profile.snoop_control = false;
+    profile.drain_read = profile.drain_write = false;
+    profile.fault_records = 1;
+  }
+  profile.domain_bits = static_cast<unsigned>(p.number("domain_bits", profile.domain_bits));
+  profile.fault_records = static_cast<unsigned>(p.number("fault_records", profile.fault_records));
+  return profile;
+}
+
+UnitConfig unit_config(const Scenario& s, const Overrides& o, const Choice& choice) {
+  const Params& p = s.platform;
+  UnitConfig unit;
+  unit.profile = profile_of(p);
+  unit.caches.iotlb.sets = static_cast<unsigned>(p.number("iotlb_sets", unit.caches.iotlb.sets));
+  unit.caches.iotlb.ways = static_cast<unsigned>(p.number("iotlb_ways", unit.caches.iotlb.ways));
+  unit.mode = pick(o.timing, p, "timing", "loose") == "cycle" ? TimingMode::kCycleTrue : TimingMode::kLooselyTimed;
+  unit.stepping = o.every_cycle ? Stepping::kEveryCycle : Stepping::kBurst;
+  unit.walker = choice.walker == "model" ? WalkerKind::kModel : choice.walker == "rtl" ? WalkerKind::kRtl : WalkerKind::kLockstep;
+  unit.seed = choice.seed;
+  return unit;
+}
+
+soc::EndpointConfig endpoint_config(const EndpointDeclaration& d, std::uint64_t seed) {
+  const Params& p = d.params;
+  soc::EndpointConfig e;
+  e.name = p.text("name");
+  e.source = SourceId{static_cast<std::uint16_t>(p.number("source"))};
+  for (const StreamWindow& w : d.windows) e.windows.push_back({w.iova, w.size});
+  e.pattern = p.text("pattern", "sequential") == "random" ? soc::Pattern::kRandom : soc::Pattern::kSequential;
+  e.block = static_cast<std::uint32_t>(p.number("block", e.block));
+  e.outstanding = static_cast<unsigned>(p.number("outstanding", e.outstanding));
+  if (p.has("interval")) e.interval = from_ns(p.number("interval"));
+  e.ignore_bus_master = p.number("ignore_bus_master") != 0;
+  e.seed = seed * 31 + e.source.value;
+  return e;
+}
+
+}  // namespace
+
+Choice choose(const Scenario& s, const Overrides& o) {
+  return {pick(o.walker, s.platform, "walker", "rtl"), pick(o.cpu, s.platform, "cpu", "iss"), o.seed != 0 ? o.seed : s.seed};
+}
+
+soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const std::string& firmware_dir, std::uint64_t policy) {
+  const Params& p = s.platform;
+  const Choice choice = choose(s, o);
+  soc::PlatformConfig c;
+  c.units.push_back(unit_config(s, o, choice));
+  for (const EndpointDeclaration& e : s.endpoints) c.endpoints.push_back(endpoint_config(e, choice.seed));
+  c.cpu = choice.cpu == "native" ? soc::CpuKind::kNative : soc::CpuKind::kIss;
+  c.firmware_dir = firmware_dir;
+  const std::string poison = pick(o.poison, p, "poison", "plausible");
+  c.poison = poison == "zero" ? soc::PoisonMode::kZero
+             : poison == "ones" ? soc::PoisonMode::kOnes
+             : poison == "random" ? soc::PoisonMode::kRandom
+                                  : soc::PoisonMode::kPlausible;
+  c.seed = choice.seed;
+  c.policy = policy;
+  if (pick(o.verify, p, "verify", "checking") == "checking") c.policy |= platform::policy::kVerify.mask();
+  if (p.has("memory_latency")) c.dram_latency = from_ns(p.number("memory_latency"));
+  if (p.has("boot_delay")) c.boot_delay = from_ns(p.number("boot_delay"));
+  c.cpi = static_cast<double>(p.number("cpi", 1));
+  return c;
+}
+
+}  // namespace vtd::sim

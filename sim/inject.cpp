@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "sim/inject.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <regex>
+#include <stdexcept>
+
+#include "firmware/liveupdate/abi.h"
+#include "sim/scenario/scenario.h"
+#include "tlm/soc/platform.h"
+#include "tlm/spec/paging.h"
+#include "tlm/spec/platform.h"
+#include "tlm/spec/structures.h"
+
+namespace vtd::sim {
+
+namespace abi = fw::abi;
+
+namespace {
+
+const std::regex kImage(R"(image\.([a-z]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
+const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
+const std::regex kPreserved(R"(preserved\.(root|context|memory|units|domains|devices|handover))");
+const std::regex kFirmware(R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation))");
+const std::regex kEntry(R"(entry\.([A-Za-z0-9_-]+)\[(0x[0-9a-fA-F]+)\]\.level([1-5]))");
+
+const Field& policy_bit(const std::string& name) {
+  return name == "skip_clean_invalidation" ? platform::policy::kSkipCleanInvalidation
+                                           : platform::policy::kSkipUnmapInvalidation;
+}
+
+/// Reads structures in DRAM as the unit's registers point to them.
+class TableReader {
+ public:
+  explicit TableReader(soc::Platform& platform) : platform_(platform) {}
+
+  [[nodiscard]] std::uint64_t read(PhysAddr address) const { return platform_.dram().peek(address); }
+
+  [[nodiscard]] PhysAddr root() const {
+    return rtaddr::kRTA.in_place(platform_.unit(0).core().register_value(RegId::kRTADDR));
+  }
+  [[nodiscard]] PhysAddr context_table(SourceId source) const {
+    return root::kCTP.in_place(read(root() + std::uint64_t{source.bus()} * root::kBytes));
+  }
+  [[nodiscard]] ctx::Entry context(SourceId source) const {
+    const PhysAddr at = context_table(source) + std::uint64_t{source.devfn()} * ctx::kBytes;
+    return {{read(at), read(at + 8)}};
+  }
+  /// Address of the paging entry of `level` that `iova` selects; throws if the tables do not reach so far.
+  [[nodiscard]] PhysAddr entry(SourceId source, Iova iova, unsigned level) const {
+    const ctx::Entry c = context(source);
+    if (c.get(ctx::kP) == 0) throw std::runtime_error("the device has no context entry");
+    unsigned at_level = levels_of_aw(static_cast<unsigned>(c.get(ctx::kAW)));
+    PhysAddr at = entry_address(c.address(ctx::kSSPTPTR), iova, at_level);
+    for (; at_level > level; --at_level) {
+      const std::uint64_t entry = read(at);
+      if ((ss::kR.get(entry) | ss::kW.get(entry)) == 0 || ss::kPS.get(entry) != 0)
+        throw std::runtime_error(fmt::format("the tables end at level {}", at_level));
+      at = entry_address(ss::kADDR.in_place(entry), iova, at_level - 1);
+    }
+    return at;
+  }
+  /// A table page of `level`: the first one in the tables that start at `table`.
+  [[nodiscard]] std::optional<PhysAddr> first_table(PhysAddr table, unsigned table_level, unsigned level) const {
+    if (table_level == level) return table;
+    for (unsigned i = 0; i < kEntriesPerTable; ++i) {
+      const std::uint64_t entry = read(table + std::uint64_t{i} * kEntryBytes);
+      const bool present = (ss::kR.get(entry) | ss::kW.get(entry)) != 0;
+      if (!present || ss::kPS.get(entry) != 0) continue;
+      if (const auto found = first_table(ss::kADDR.in_place(entry), table_level - 1, level)) return found;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  soc::Platform& platform_;
+};
+
+std::optional<PhysAddr> record(soc::Platform& platform, const std::string& name, std::uint64_t index) {
+  return abi::find_record([&](PhysAddr a) { return platform.dram().peek(a); }, platform.resets().handover(), name, index);
+}
+
+PhysAddr need(std::optional<PhysAddr> address, const std::string& what) {
+  if (!address) throw std::runtime_error("the handover image has no " + what);
+  return *address;
+}
+
+std::uint64_t field(soc::Platform& platform, const std::string& record_name, std::uint64_t index, const char* name) {
+  const PhysAddr at = need(record(platform, record_name, index), record_name);
+  const PhysAddr address = at + abi::find_field(record_name, name)->offset;
+  return platform.dram().peek(align_down(address, 8));
+}
+
+void write_field(soc::Platform& platform, PhysAddr address, std::uint32_t bytes, std::uint64_t value) {
+  if (bytes == 8) return platform.dram().poke(address, value);
+  const PhysAddr word = align_down(address, 8);
+  const Field half = address == word ? Field{"low", 31, 0} : Field{"high", 63, 32};
+  platform.dram().poke(word, half.with(platform.dram().peek(word), value));
+}
+
+void lose_page(soc::Platform& platform, PhysAddr page) {
+  const PhysAddr word = abi::tracker_word(platform.resets().tracker(), page);
+  const std::uint64_t bits = platform.dram().peek(word);
+  if ((bits & bit(abi::tracker_bit(page))) == 0)
+    throw std::runtime_error(fmt::format("page {:#x} is not preserved anyway", page));
+  platform.dram().poke(word, bits & ~bit(abi::tracker_bit(page)));
+}
+
+PhysAddr named_page(soc::Platform& platform, const std::string& what) {
+  const TableReader tables(platform);
+  if (what == "handover") return platform.resets().handover();
+  if (what == "root") return tables.root();
+  if (what == "context") {
+    const auto devid = static_cast<std::uint16_t>(field(platform, "device", 0, "devid"));
+    return tables.context_table(SourceId{devid});
+  }
+  if (what == "memory") return field(platform, "memory", 0, "base");
+  return align_down(need(record(platform, what.substr(0, what.size() - 1), 0), what), kPageSize);
+}
+
+std::string apply_at_reset(soc::Platform& platform, const Injection& injection) {
+  std::smatch m;
+  if (std::regex_match(injection.place, m, kImage)) {
+    const std::uint64_t index = m[2].matched ? *parse_number(m[2].str()) : 0;
+    const PhysAddr at = need(record(platform, m[1].str(), index), injection.place);
+    const abi::FieldInfo* f = abi::find_field(m[1].str(), m[3].str());
+    write_field(platform, at + f->offset, f->bytes, injection.value);
+    return fmt::format("{} = {:#x}", injection.place, injection.value);
+  }
+  PhysAddr page = 0;
+  if (std::regex_match(injection.place, m, kPreservedTable)) {
+    const auto level = static_cast<unsigned>(*parse_number(m[1].str()));
+    const PhysAddr at = need(record(platform, "domain", 0), "domain");
+    const PhysAddr top = platform.dram().peek(at + abi::find_field("domain", "top_table")->offset);
+    const auto top_level = static_cast<unsigned>(field(platform, "domain", 0, "top_level") & 0xFFFFFFFF);
+    const auto table = level <= top_level ? TableReader(platform).first_table(top, top_level, level) : std::nullopt;
+    page = need(table, fmt::format("table of level {}", level));
+  } else if (std::regex_match(injection.place, m, kPreserved)) {
+    page = named_page(platform, m[1].str());
+  }
+  lose_page(platform, page);
+  return fmt::format("{}: page {:#x} left out of the preserved set", injection.place, page);
+}
+
+}  // namespace
+
+const std::vector<PlaceHelp>& places() {
+  static const std::vector<PlaceHelp> kPlaces{
+      {"image.RECORD[N].FIELD=VALUE", "a field of the handover image, at the warm reset (records and fields: explain image)"},
+      {"preserved.table[LEVEL]", "a page-table page left out of the preserved set"},
+      {"preserved.root", "the root table left out of the preserved set"},
+      {"preserved.context", "the first device's context table left out of the preserved set"},
+      {"preserved.memory", "the first page of the first memory file left out of the preserved set"},
+      {"preserved.units|domains|devices|handover", "a page of records left out of the preserved set"},
+      {"firmware.skip_clean_invalidation=1", "shutdown cleaning without its invalidations"},
+      {"firmware.skip_unmap_invalidation=1", "unmap without its invalidations"},
+      {"entry.DEVICE[IOVA].levelN=VALUE", "the paging entry of level N that the device's IOVA selects, at once"},
+  };
+  return kPlaces;
+}
+
+std::string check_place(const std::string& place, bool has_value) {
+  std::smatch m;
+  if (std::regex_match(place, m, kImage)) {
+    if (abi::find_field(m[1].str(), m[3].str()) == nullptr) {
+      std::vector<std::string> fields;
+      for (const abi::FieldInfo& f : abi::kFields)
+        if (f.record == m[1].str()) fields.emplace_back(f.name);
+      if (fields.empty())
+        return fmt::format("the image has no record '{}', expected root, iommu, unit, domain, device, session, file or memory",
+                           m[1].str());
+      return fmt::format("image record '{}' has no field '{}', expected one of {}", m[1].str(), m[3].str(),
+                         fmt::join(fields, ", "));
+    }
+    return has_value ? "" : fmt::format("{} needs a value", place);
+  }
+  for (const std::regex* r : {&kPreservedTable, &kPreserved, &kFirmware})
+    if (std::regex_match(place, *r)) return "";
+  if (std::regex_match(place, kEntry)) return has_value ? "" : fmt::format("{} needs a value", place);
+  std::string known;
+  for (const PlaceHelp& p : places()) known += fmt::format("{}{}", known.empty() ? "" : ", ", p.pattern);
+  return fmt::format("unknown place '{}', expected one of {}", place, known);
+}
+
+Injection parse_injection(const std::string& text) {
+  Injection injection;
+  const std::size_t equals = text.find('=');
+  injection.place = text.substr(0, equals);
+  if (equals != std::string::npos) {
+    const auto value = parse_number(text.substr(equals + 1));
+    if (!value) throw std::invalid_argument(fmt::format("--inject {}: the value must be a number", text));
+    injection.value = *value;
+  }
+  const std::string wrong = check_place(injection.place, equals != std::string::npos);
+  if (!wrong.empty()) throw std::invalid_argument("--inject: " + wrong);
+  return injection;
+}
+
+std::uint64_t Injector::policy() const {
+  std::uint64_t bits = 0;
+  std::smatch m;
+  for (const Injection& i : planned_)
+    if (std::regex_match(i.place, m, kFirmware) && i.value != 0) bits |= policy_bit(m[1].str()).mask();
+  return bits;
+}
+
+bool Injector::waits_for_reset(const std::string& place) {
+  return std::regex_match(place, kImage) || std::regex_match(place, kPreservedTable) || std::regex_match(place, kPreserved);
+}
+
+void Injector::at_reset(soc::Platform& platform) {
+  std::vector<Injection> rest;
+  for (const Injection& i : planned_) {
+    if (waits_for_reset(i.place)) {
+      done_.push_back(apply_at_reset(platform, i));
+    } else if (std::regex_match(i.place, kEntry)) {
+      now(platform, i);
+      done_.push_back(fmt::format("{} = {:#x}", i.place, i.value));
+    } else {
+      rest.push_back(i);
+    }
+  }
+  planned_ = rest;
+}
+
+void Injector::now(soc::Platform& platform, const Injection& injection) {
+  std::smatch m;
+  if (!std::regex_match(injection.place, m, kEntry)) throw std::runtime_error(injection.place + " cannot be changed now");
+  const soc::Endpoint* endpoint = platform.find_endpoint(m[1].str());
+  if (endpoint == nullptr) throw std::runtime_error("there is no endpoint " + m[1].str());
+  const auto level = static_cast<unsigned>(*parse_number(m[3].str()));
+  const PhysAddr at = TableReader(platform).entry(endpoint->config().source, *parse_number(m[2].str()), level);
+  platform.dram().poke(at, injection.value);
+}
+
+}  // namespace vtd::sim

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Trouble planted at named places, from a scenario's `inject` steps or from --inject PLACE=VALUE.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vtd::soc {
+class Platform;
+}
+
+namespace vtd::sim {
+
+struct PlaceHelp {
+  const char* pattern;
+  const char* help;
+};
+[[nodiscard]] const std::vector<PlaceHelp>& places();
+
+/// What is wrong with a place; empty if nothing is.
+[[nodiscard]] std::string check_place(const std::string& place, bool has_value);
+
+struct Injection {
+  std::string place;
+  std::uint64_t value = 1;
+};
+/// "PLACE=VALUE" or "PLACE"; throws std::invalid_argument that says what was expected.
+[[nodiscard]] Injection parse_injection(const std::string& text);
+
+class Injector {
+ public:
+  void plan(const Injection& injection) { planned_.push_back(injection); }
+  /// Mailbox policy bits that the planned injections ask for.
+  [[nodiscard]] std::uint64_t policy() const;
+  /// Applies what waits for the instant of a warm reset. Throws std::runtime_error if a place does not exist then.
+  void at_reset(soc::Platform& platform);
+  /// Applies a place that can be changed at any time.
+  static void now(soc::Platform& platform, const Injection& injection);
+  /// True for places that are changed at the next warm reset.
+  [[nodiscard]] static bool waits_for_reset(const std::string& place);
+  /// What was done, in words.
+  [[nodiscard]] const std::vector<std::string>& done() const { return done_; }
+
+ private:
+  std::vector<Injection> planned_;
+  std::vector<std::string> done_;
+};
+
+}  // namespace vtd::sim

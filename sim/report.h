@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// The outcome of a run: summary on the console, JSON for programs.
+#pragma once
+
+#include <string>
+
+#include "sim/runner.h"
+
+namespace vtd::sim {
+
+struct ReportContext {
+  const Scenario& scenario;
+  soc::Platform& platform;
+  const Outcome& outcome;
+  ExitStatus status;
+  std::string walker;
+  std::string cpu;
+  std::uint64_t seed;
+  std::string wave_file;   ///< empty when none was written
+  std::string json_file;
+  std::string rerun;       ///< command that repeats the run with waves
+};
+
+[[nodiscard]] std::string summary(const ReportContext& context);
+[[nodiscard]] std::string json(const ReportContext& context);
+
+}  // namespace vtd::sim

@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: MIT
+#include "sim/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace vtd::sim {
+
+using platform::Command;
+using platform::LifecycleState;
+using platform::Status;
+
+namespace {
+
+constexpr const char* kStatusNames[] = VTD_STATUS_NAMES;
+constexpr const char* kStateNames[] = VTD_LIFECYCLE_NAMES;
+constexpr std::uint64_t kDefaultTimeoutNs = 100'000'000;
+// Longer than any poll budget of the firmware.
+const sc_core::sc_time& command_timeout() {
+  static const sc_core::sc_time kTimeout(5, sc_core::SC_SEC);
+  return kTimeout;
+}
+
+std::uint64_t now_ns() { return sc_core::sc_time_stamp().value() / 1000; }
+
+sc_core::sc_time from_ns(std::uint64_t ns) { return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS); }
+
+std::string name_of(Status status) {
+  const auto index = static_cast<std::size_t>(status);
+  return index < std::size(kStatusNames) ? kStatusNames[index] : fmt::format("status {}", index);
+}
+
+soc::Rights rights_of(const std::string& text) {
+  return {text.find('r') != std::string::npos, text.find('w') != std::string::npos};
+}
+
+bool in_unit(std::uint64_t address) {
+  return address >= platform::kUnitBase && address - platform::kUnitBase < platform::kMaxUnits * platform::kUnitStride;
+}
+
+}  // namespace
+
+Snapshot operator-(const Snapshot& a, const Snapshot& b) {
+  return {a.walks - b.walks,           a.faults - b.faults,         a.invalidations - b.invalidations,
+          a.restarts - b.restarts,     a.iotlb_hits - b.iotlb_hits, a.iotlb_misses - b.iotlb_misses,
+          a.context_hits - b.context_hits, a.context_misses - b.context_misses};
+}
+
+Story::Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platform& platform, Injector& injector)
+    : sc_module(name), scenario_(scenario), platform_(platform), injector_(injector) {
+  sc_core::sc_spawn([this] { play(); }, "play");
+  platform.mailbox().on_state([this](LifecycleState) { state_changed_.notify(sc_core::SC_ZERO_TIME); });
+  platform.resets().before([this](platform::reset::Kind) { at_reset(); });
+  platform.cpu().on_mmio([this](const soc::MmioAccess& a) {
+    if (!in_unit(a.address)) return;
+    last_unit_access_ns_ = a.time.value() / 1000;
+    if (!in_blackout_) return;
+    in_blackout_ = false;
+    outcome_.blackout_end_ns = last_unit_access_ns_;
+    at_takeover_ = snapshot();
+    begin_phase("adopt and reattach");
+  });
+}
+
+// ---- phases and counters ------------------------------------------------------------------------------------
+
+Snapshot Story::snapshot() const {
+  Snapshot s;
+  for (std::size_t i = 0; i < platform_.units(); ++i) {
+    const UnitStatistics& u = platform_.unit(i).statistics();
+    s.walks += u.walks;
+    s.faults += u.faults;
+    s.invalidations += u.invalidations;
+    s.restarts += u.restarts;
+    s.iotlb_hits += u.cache(CacheId::kIotlb, CacheEvent::kHit);
+    s.iotlb_misses += u.cache(CacheId::kIotlb, CacheEvent::kMiss);
+    s.context_hits += u.cache(CacheId::kContext, CacheEvent::kHit);
+    s.context_misses += u.cache(CacheId::kContext, CacheEvent::kMiss);
+  }
+  return s;
+}
+
+void Story::begin_phase(const std::string& name) {
+  end_phase();
+  platform_.set_phase(name);
+  phase_begin_ = snapshot();
+  outcome_.phases.push_back({name, now_ns(), now_ns(), {}});
+  phase_open_ = true;
+}
+
+void Story::end_phase() {
+  if (!phase_open_) return;
+  outcome_.phases.back().end_ns = now_ns();
+  outcome_.phases.back().counts = snapshot() - phase_begin_;
+  phase_open_ = false;
+}
+
+/// The instant of a reset, before memory is poisoned.
+void Story::at_reset() {
+  injector_.at_reset(platform_);
+  ++outcome_.resets;
+  outcome_.blackout_begin_ns = last_unit_access_ns_;
+  at_reset_ = snapshot();
+  in_blackout_ = true;
+  begin_phase("blackout");
+}
+
+// ---- the play -----------------------------------------------------------------------------------------------
+
+void Story::play() {
+  begin_phase("boot");
+  if (!platform_.mailbox().wait_ready(command_timeout()))
+    outcome_.failures.push_back({now_ns(), "boot", "firmware ready", "no answer"});
+  for (const Step& step : scenario_.steps) {
+    if (!outcome_.failures.empty()) break;  // what follows would only tell the same again
+    play(step);
+  }
+  for (std::size_t i = 0; i < platform_.endpoints(); ++i) platform_.endpoint(i).stop();
+  check_memory();
+  end_phase();
+  outcome_.finished = true;
+  sc_core::sc_stop();
+}
+
+void Story::play(const Step& s) {
+  const std::string& k = s.kind;
+  const Params& p = s.params;
+  if (k == "phase") return begin_phase(p.text("name"));
+  if (k == "wait") return wait(from_ns(p.number("time")));
+  if (k == "memory") return step_memory(s);
+  if (k == "domain") return step_domain(s);
+  if (k == "map") return step_map(s);
+  if (k == "unmap") return step_unmap(s);
+  if (k == "attach") return step_attach(s);
+  if (k == "pass_through") return step_pass_through(s);
+  if (k == "detach") return step_detach(s);
+  if (k == "claim") return void(command(s, Command::kClaimOwner, {sid(p.text("device")), p.number("owner")}));
+  if (k == "release") return void(command(s, Command::kReleaseOwner, {sid(p.text("device")), p.number("owner")}));
+  if (k == "freeze") return void(command(s, Command::kFreeze, {}));
+  if (k == "unfreeze") return void(command(s, Command::kUnfreeze, {}));
+  if (k == "finish") return void(command(s, Command::kFinish, {p.number("session")}));
+  if (k == "plant_global") return void(command(s, Command::kPlantGlobal, {p.number("value")}));
+  if (k == "read_global") {
+    const auto reply = command(s, Command::kReadGlobal, {});
+    if (reply.results[0] != p.number("value"))
+      fail(s, fmt::format("global {:#x}", p.number("value")), fmt::format("{:#x}", reply.results[0]));
+    return;
+  }
+  if (k == "open_session" || k == "close_session" || k == "unpreserve" || k.rfind("preserve_", 0) == 0)
+    return step_session(s);
+  if (k == "shutdown") return step_shutdown(s);
+  if (k == "reboot") return step_reboot(s);
+  if (k == "live_update") return step_live_update(s);
+  if (k == "wait_for") return step_wait_for(s);
+  if (k == "drain_faults") return step_drain_faults(s);
+  if (k == "query") return step_query(s);
+  if (k == "dma" || k == "repeat_dma") return step_dma(s);
+  if (k == "start" || k == "stop" || k == "finish_stream") return step_stream(s);
+  if (k == "inject") return step_inject(s);
+  if (k == "slow_memory") return platform_.dram().slow(from_ns(p.number("by")));
+  if (k == "reset_unit")
+    return platform_.unit(p.number("unit")).reset(p.text("kind") == "cold" ? ResetKind::kCold : ResetKind::kWarm);
+  throw std::logic_error("step '" + k + "' is declared but not played");
+}
+
+void Story::fail(const Step& step, const std::string& expected, const std::string& happened) {
+  outcome_.failures.push_back({now_ns(), fmt::format("{}:{}:{}: {}", step.at.file, step.at.line, step.at.column, step.kind),
+                               expected, happened});
+}
+
+soc::MailboxReply Story::command(const Step& step, Command command, std::vector<std::uint64_t> args) {
+  const soc::MailboxReply reply = platform_.mailbox().call(command, args, command_timeout());
+  expect_status(step, reply);
+  return reply;
+}
+
+bool Story::expect_status(const Step& step, const soc::MailboxReply& reply) {
+  const std::string expected = step.params.text("expect", "OK");
+  const std::string happened = reply.timed_out ? "no answer" : name_of(reply.status);
+  if (happened == expected) return true;
+  std::string detail = happened;
+  if (const std::string crash = platform_.cpu().crash(); !crash.empty()) detail += "; the firmware crashed: " + crash;
+  if (reply.status == Status::kFatal && !platform_.uart().lines().empty()) detail += ": " + platform_.uart().lines().back().text;
+  fail(step, expected, detail);
+  return false;
+}
+
+// ---- memory, domains, devices -------------------------------------------------------------------------------
+
+void Story::step_memory(const Step& s) {
+  MemoryTruth m{memories_.size() + 1, s.params.number("at"), s.params.number("size"), false};
+  const auto reply = command(s, Command::kAddMemory, {m.id, m.base, m.size});
+  if (reply.status == Status::kOk) memories_[s.params.text("name")] = m;
+}
+
+void Story::step_domain(const Step& s) {
+  DomainTruth d;
+  d.id = domains_.size() + 1;
+  const auto reply = command(s, Command::kCreateDomain, {d.id, s.params.number("levels", 4)});
+  if (reply.status == Status::kOk) domains_[s.params.text("name")] = d;
+}
+
+void Story::step_map(const Step& s) {
+  DomainTruth& d = domains_.at(s.params.text("domain"));
+  const MemoryTruth& m = memories_.at(s.params.text("memory"));
+  const Mapping mapping{s.params.number("iova"), s.params.number("size"), m.base + s.params.number("offset"),
+                        rights_of(s.params.text("rights", "rw"))};
+  const std::string leaf = s.params.text("leaf", "4K");
+  const std::uint64_t level = leaf == "1G" ? 3 : leaf == "2M" ? 2 : 1;
+  auto& monitor = platform_.monitor();
+  for (const std::string& name : d.devices)
+    monitor.begin_grant(SourceId{static_cast<std::uint16_t>(sid(name))}, mapping.iova, mapping.address, mapping.size,
+                        mapping.rights);
+  const std::uint64_t perm = (mapping.rights.read ? 1U : 0U) | (mapping.rights.write ? 2U : 0U);
+  const auto reply = command(s, Command::kMap, {d.id, mapping.iova, m.id, s.params.number("offset"), mapping.size, perm, level});
+  for (const std::string& name : d.devices) {
+    const SourceId source{static_cast<std::uint16_t>(sid(name))};
+    reply.status == Status::kOk ? monitor.end_grant(source) : monitor.cancel_grant(source);
+  }
+  if (reply.status == Status::kOk) d.mappings.push_back(mapping);
+}
+
+void Story::step_unmap(const Step& s) {
+  DomainTruth& d = domains_.at(s.params.text("domain"));
+  const Iova iova = s.params.number("iova");
+  const std::uint64_t size = s.params.number("size");
+  auto& monitor = platform_.monitor();
+  for (const std::string& name : d.devices)
+    monitor.begin_revoke(SourceId{static_cast<std::uint16_t>(sid(name))}, iova, size);
+  const auto reply = command(s, Command::kUnmap, {d.id, iova, size});
+  for (const std::string& name : d.devices) {
+    const SourceId source{static_cast<std::uint16_t>(sid(name))};
+    reply.status == Status::kOk ? monitor.end_revoke(source, iova, size) : monitor.cancel_revoke(source, iova, size);
+  }
+  if (reply.status != Status::kOk) return;
+  std::erase_if(d.mappings, [&](const Mapping& m) { return m.iova >= iova && m.iova - iova < size; });
+}
+
+void Story::step_attach(const Step& s) {
+  const std::string name = s.params.text("device");
+  DomainTruth& d = domains_.at(s.params.text("domain"));
+  const SourceId source{static_cast<std::uint16_t>(sid(name))};
+  auto& monitor = platform_.monitor();
+  for (const Mapping& m : d.mappings) monitor.begin_grant(source, m.iova, m.address, m.size, m.rights);
+  const auto reply = command(s, Command::kAttach, {source.value, d.id});
+  if (reply.status != Status::kOk) return monitor.cancel_grant(source);
+  monitor.end_grant(source);
+  d.devices.insert(name);
+  attached_[name] = s.params.text("domain");
+}
+
+void Story::step_pass_through(const Step& s) {
+  const SourceId source{static_cast<std::uint16_t>(sid(s.params.text("device")))};
+  platform_.monitor().begin_grant(source, 0, 0, platform_.dram().size(), {true, true});
+  const auto reply = command(s, Command::kPassThrough, {source.value});
+  if (reply.status != Status::kOk) return platform_.monitor().cancel_grant(source);
+  platform_.monitor().end_grant(source);
+  attached_[s.params.text("device")] = "";
+}
+
+void Story::step_detach(const Step& s) {
+  const std::string name = s.params.text("device");
+  const SourceId source{static_cast<std::uint16_t>(sid(name))};
+  platform_.monitor().begin_revoke_all(source);
+  const auto reply = command(s, Command::kDetach, {source.value});
+  if (reply.status != Status::kOk) return platform_.monitor().cancel_revoke(source, 0, ~std::uint64_t{0});
+  platform_.monitor().end_revoke_all(source);
+  if (const auto it = attached_.find(name); it != attached_.end()) {
+    if (!it->second.empty()) domains_.at(it->second).devices.erase(name);
+    attached_.erase(it);
+  }
+}
+
+// ---- live update --------------------------------------------------------------------------------------------
+
+void Story::step_session(const Step& s) {
+  const Params& p = s.params;
+  const std::uint64_t session = p.number("session");
+  if (s.kind == "open_session") return void(command(s, Command::kSessionOpen, {session}));
+  if (s.kind == "close_session") {
+    if (command(s, Command::kSessionClose, {session}).status != Status::kOk) return;
+    std::erase_if(preserved_, [&](const Preserved& x) { return x.session == session; });
+  } else if (s.kind == "unpreserve") {
+    if (command(s, Command::kUnpreserve, {session, p.number("token")}).status != Status::kOk) return;
+    std::erase_if(preserved_, [&](const Preserved& x) { return x.session == session && x.token == p.number("token"); });
+  } else {
+    const std::string kind = s.kind.substr(std::string("preserve_").size());
+    const std::string name = p.text(kind);
+    const Command c = kind == "memory" ? Command::kPreserveMemory
+                      : kind == "domain" ? Command::kPreserveDomain
+                                         : Command::kPreserveDevice;
+    const std::uint64_t id = kind == "memory" ? memories_.at(name).id : kind == "domain" ? domains_.at(name).id : sid(name);
+    if (command(s, c, {session, p.number("token"), id}).status != Status::kOk) return;
+    preserved_.push_back({session, p.number("token"), kind, name});
+  }
+  for (auto& [name, m] : memories_)
+    m.preserved = std::any_of(preserved_.begin(), preserved_.end(), [&, n = name](const Preserved& x) {
+      return x.kind == "memory" && x.name == n;
+    });
+}
+
+void Story::step_shutdown(const Step& s) {
+  // Devices that are not preserved lose everything; their last accesses may still land until shutdown is done.
+  std::vector<SourceId> losing;
+  for (const auto& [name, domain] : attached_) {
+    const bool kept = std::any_of(preserved_.begin(), preserved_.end(), [&, n = name](const Preserved& x) {
+      return x.kind == "device" && x.name == n;
+    });
+    if (!kept) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
+  }
+  auto& monitor = platform_.monitor();
+  monitor.hold_translation(!preserved_.empty());
+  for (const SourceId source : losing) monitor.begin_revoke_all(source);
+  const auto reply = command(s, Command::kShutdown, {});
+  for (const SourceId source : losing)
+    reply.status == Status::kOk ? monitor.end_revoke_all(source) : monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+}
+
+void Story::step_reboot(const Step& s) {
+  if (s.params.number("background") == 0) return void(command(s, Command::kReboot, {}));
+  background_.reset();
+  sc_core::sc_spawn([this] {
+    background_ = platform_.mailbox().call(Command::kReboot, {}, command_timeout());
+    background_done_.notify();
+  });
+}
+
+void Story::step_live_update(const Step& s) {
+  Step part = s;
+  part.params = {};
+  command(part, Command::kFreeze, {});
+  if (outcome_.failures.empty()) step_shutdown(part);
+  if (!outcome_.failures.empty()) return;
+  if (s.params.has("expect")) part.params.set("expect", s.params.text("expect"));
+  step_reboot(part);
+}
+
+void Story::step_wait_for(const Step& s) {
+  const std::string wanted = s.params.text("state");
+  const sc_core::sc_time end = sc_core::sc_time_stamp() + from_ns(s.params.number("timeout", kDefaultTimeoutNs));
+  if (wanted == "ready") {
+    while (!background_ && sc_core::sc_time_stamp() < end) wait(end - sc_core::sc_time_stamp(), background_done_);
+    if (!background_) return fail(s, "the incoming firmware ready", "no answer in time");
+    expect_status(s, *background_);
+    return;
+  }
+  const auto reached = [&] { return wanted == kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]; };
+  while (!reached() && sc_core::sc_time_stamp() < end) wait(end - sc_core::sc_time_stamp(), state_changed_);
+  if (!reached())
+    fail(s, wanted, kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]);
+}
+
+void Story::step_drain_faults(const Step& s) {
+  const auto reply = command(s, Command::kDrainFaults, {});
+  if (s.params.has("count") && reply.results[0] != s.params.number("count"))
+    fail(s, fmt::format("{} fault records", s.params.number("count")), fmt::format("{}", reply.results[0]));
+  if (s.params.has("overflow") && reply.results[1] != s.params.number("overflow"))
+    fail(s, fmt::format("overflow {}", s.params.number("overflow")), fmt::format("{}", reply.results[1]));
+}
+
+void Story::step_query(const Step& s) {
+  const Params& p = s.params;
+  constexpr const char* kQueries[] = {"lifecycle", "device_did", "device_owner", "preserved_pages", "did_use_count",
+                                      "unit_record", "domain_tables"};
+  const auto what = static_cast<std::uint64_t>(std::find(std::begin(kQueries), std::end(kQueries), p.text("what")) - std::begin(kQueries));
+  std::uint64_t id = p.number("id");
+  if (p.has("device")) id = sid(p.text("device"));
+  if (p.has("domain")) id = domains_.at(p.text("domain")).id;
+  const auto reply = command(s, Command::kQuery, {what, id});
+  for (unsigned i = 0; i < 2; ++i) {
+    const std::string name = "result" + std::to_string(i);
+    if (p.has(name) && reply.results[i] != p.number(name))
+      fail(s, fmt::format("{} {} = {:#x}", p.text("what"), name, p.number(name)), fmt::format("{:#x}", reply.results[i]));
+  }
+  if (p.has("remember")) remembered_[p.text("remember")] = reply.results;
+  if (!p.has("same_as")) return;
+  const auto kept = remembered_.find(p.text("same_as"));
+  if (kept == remembered_.end()) return fail(s, "results remembered as " + p.text("same_as"), "nothing remembered");
+  for (unsigned i = 0; i < reply.results.size(); ++i)
+    if (reply.results[i] != kept->second[i])
+      fail(s, fmt::format("result{} as remembered, {:#x}", i, kept->second[i]), fmt::format("{:#x}", reply.results[i]));
+}
+
+// ---- traffic ------------------------------------------------------------------------------------------------
+
+void Story::step_dma(const Step& s) {
+  const Params& p = s.params;
+  const bool many = s.kind == "repeat_dma";
+  const Access kind = p.text("op") == "write" ? Access::kWrite : Access::kRead;
+  std::vector<std::uint8_t> data(p.number("size", 64), 0xA5);
+  for (std::uint64_t i = 0; i < (many ? p.number("count") : 1); ++i) {
+    const soc::DmaOutcome outcome = device(s).access(p.number("iova") + i * kPageSize, data.data(),
+                                                     static_cast<std::uint32_t>(data.size()), kind);
+    const std::string happened = outcome.ok                                   ? "ok"
+                                 : outcome.fault != FaultReason::kNone ? info(outcome.fault).name
+                                                                       : "refused without a fault";
+    const std::string expected = p.text("expect", "ok");
+    if (happened != expected) return fail(s, expected, happened);
+  }
+}
+
+void Story::step_stream(const Step& s) {
+  soc::Endpoint& e = device(s);
+  if (s.kind == "start") return e.start();
+  if (s.kind == "stop") return e.stop();
+  const std::uint64_t transfers = s.params.number("transfers");
+  if (e.attempts() > transfers)
+    return fail(s, fmt::format("at most {} transfers so far", transfers), fmt::format("{}", e.attempts()));
+  e.finish_at(transfers);
+  if (!e.wait_finished(from_ns(s.params.number("timeout", kDefaultTimeoutNs))))
+    fail(s, fmt::format("{} transfers", transfers), fmt::format("{} in time", e.attempts()));
+}
+
+void Story::step_inject(const Step& s) {
+  const Injection injection{s.params.text("place"), s.params.number("value", 1)};
+  if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
+  if (injection.place.rfind("firmware.", 0) == 0) {
+    Injector one;
+    one.plan(injection);
+    return platform_.mailbox().set_policy(platform_.mailbox().policy() | one.policy());
+  }
+  Injector::now(platform_, injection);
+}
+
+soc::Endpoint& Story::device(const Step& step) { return *platform_.find_endpoint(step.params.text("device")); }
+std::uint64_t Story::sid(const std::string& device) { return platform_.find_endpoint(device)->config().source.value; }
+
+// ---- judgement ----------------------------------------------------------------------------------------------
+
+/// Compares what devices believe they wrote with memory, by the intended map.
+void Story::check_memory() {
+  for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
+    soc::Endpoint& e = platform_.endpoint(i);
+    const auto domain = attached_.find(e.config().name);
+    if (domain == attached_.end() || domain->second.empty()) continue;
+    const auto& mappings = domains_.at(domain->second).mappings;
+    e.check_memory([&](Iova iova) -> std::uint64_t {
+      for (const Mapping& m : mappings)
+        if (iova >= m.iova && iova - m.iova < m.size) return platform_.dram().peek(m.address + (iova - m.iova));
+      return 0;
+    });
+  }
+}
+
+const Outcome& Story::judge() {
+  end_phase();
+  const Params& p = scenario_.expect.params;
+  const auto expect = [&](const std::string& what, std::uint64_t wanted, std::uint64_t got) {
+    if (wanted != got) outcome_.failures.push_back({now_ns(), "expect", fmt::format("{} {}", wanted, what), fmt::format("{}", got)});
+  };
+  const auto at_least = [&](const char* key, const std::string& what, std::uint64_t got) {
+    if (p.has(key) && got < p.number(key))
+      outcome_.failures.push_back({now_ns(), "expect", fmt::format("at least {} {}", p.number(key), what), fmt::format("{}", got)});
+  };
+  const Snapshot end = snapshot();
+  if (outcome_.resets > 0) {
+    const bool taken_over = outcome_.blackout_end_ns > outcome_.blackout_begin_ns;
+    outcome_.walks_before = at_reset_.walks;
+    outcome_.walks_during = (taken_over ? at_takeover_.walks : end.walks) - at_reset_.walks;
+    outcome_.walks_after = taken_over ? end.walks - at_takeover_.walks : 0;
+  }
+  outcome_.injected = injector_.done();
+  if (!outcome_.finished) return outcome_;
+
+  std::uint64_t mismatches = 0;
+  for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
+    const soc::Endpoint& e = platform_.endpoint(i);
+    mismatches += e.total().mismatches;
+    if (e.total().mismatches != p.number("mismatches"))
+      for (const std::string& c : e.complaints()) outcome_.failures.push_back({now_ns(), "data", "the block that was written", c});
+  }
+  expect("blocks with wrong data", p.number("mismatches"), mismatches);
+  expect("translation switched off (TES 1 -> 0)", p.number("translation_drops"), platform_.monitor().translation_drops());
+  if (p.has("resets")) expect("warm resets", p.number("resets"), outcome_.resets);
+  at_least("walks_before", "walks before the warm reset", outcome_.walks_before);
+  at_least("walks_during", "walks in the blackout", outcome_.walks_during);
+  at_least("walks_after", "walks after the blackout", outcome_.walks_after);
+  expect_faults();
+  expect_violations();
+  for (const std::string& text : scenario_.expect.console) {
+    const auto& lines = platform_.uart().lines();
+    const bool found = std::any_of(lines.begin(), lines.end(), [&](const soc::Uart::Line& l) { return l.text.find(text) != std::string::npos; });
+    if (!found) outcome_.failures.push_back({now_ns(), "expect", fmt::format("console: '{}'", text), "not printed"});
+  }
+  return outcome_;
+}
+
+void Story::expect_faults() {
+  for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
+    const soc::Endpoint& e = platform_.endpoint(i);
+    for (const auto& [reason, count] : e.total().faults) {
+      const bool named = std::any_of(scenario_.expect.faults.begin(), scenario_.expect.faults.end(),
+                                     [&, r = reason](const FaultExpectation& f) { return f.device == e.config().name && f.reason == r; });
+      if (!named)
+        outcome_.failures.push_back({now_ns(), "expect", fmt::format("no fault {} of {}", info(reason).name, e.config().name),
+                                     fmt::format("{}", count)});
+    }
+  }
+  for (const FaultExpectation& f : scenario_.expect.faults) {
+    const auto& faults = platform_.find_endpoint(f.device)->total().faults;
+    const auto it = faults.find(f.reason);
+    const std::uint64_t got = it == faults.end() ? 0 : it->second;
+    if (f.count ? got != *f.count : got < f.at_least)
+      outcome_.failures.push_back({now_ns(), "expect",
+                                   fmt::format("{}{} faults {} of {}", f.count ? "" : "at least ", f.count.value_or(f.at_least),
+                                               info(f.reason).name, f.device),
+                                   fmt::format("{}", got)});
+  }
+}
+
+void Story::expect_violations() {
+  std::map<std::string, std::vector<soc::Violation>> seen;
+  for (const soc::Violation& v : platform_.monitor().violations()) seen[soc::info(v.hazard).name].push_back(v);
+  for (const auto& [name, list] : seen) {
+    const auto& wanted = scenario_.expect.violations;
+    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) continue;
+    const soc::Violation& v = list.front();
+    outcome_.failures.push_back(
+        {v.time.value() / 1000, "isolation", fmt::format("no {}: {}", name, soc::info(v.hazard).text),
+         fmt::format("{} times, first: {:04x} {:#x} -> {:#x}, {} bytes", list.size(), v.source.value, v.iova, v.address, v.length)});
+  }
+  for (const std::string& name : scenario_.expect.violations)
+    if (seen.count(name) == 0) outcome_.failures.push_back({now_ns(), "isolation", "hazard " + name + " reported", "not reported"});
+}
+
+}  // namespace vtd::sim

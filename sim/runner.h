@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// Plays a scenario on a platform and judges it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <systemc>
+#include <vector>
+
+#include "sim/inject.h"
+#include "sim/scenario/scenario.h"
+#include "tlm/soc/platform.h"
+
+namespace vtd::sim {
+
+/// Exit status of the program (design, "Scenarios").
+enum class ExitStatus : int { kAsExpected = 0, kExpectationFailed = 1, kWrongInput = 2, kLimit = 3, kInternal = 4 };
+
+/// Counters at one instant, over all units.
+struct Snapshot {
+  std::uint64_t walks = 0;
+  std::uint64_t faults = 0;
+  std::uint64_t invalidations = 0;
+  std::uint64_t restarts = 0;
+  std::uint64_t iotlb_hits = 0;
+  std::uint64_t iotlb_misses = 0;
+  std::uint64_t context_hits = 0;
+  std::uint64_t context_misses = 0;
+};
+[[nodiscard]] Snapshot operator-(const Snapshot& a, const Snapshot& b);
+
+struct Phase {
+  std::string name;
+  std::uint64_t begin_ns = 0;
+  std::uint64_t end_ns = 0;
+  Snapshot counts;  ///< within the phase
+};
+
+struct Failure {
+  std::uint64_t time_ns = 0;
+  std::string where;     ///< file:line:col of the step, or "expect"
+  std::string expected;
+  std::string happened;
+};
+
+struct Outcome {
+  std::vector<Phase> phases;
+  std::vector<Failure> failures;
+  std::vector<std::string> injected;
+  bool finished = false;               ///< the story came to its end
+  std::uint64_t resets = 0;
+  std::uint64_t blackout_begin_ns = 0;  ///< last register access of the outgoing image to a unit
+  std::uint64_t blackout_end_ns = 0;    ///< first one of the incoming image
+  std::uint64_t walks_before = 0;
+  std::uint64_t walks_during = 0;
+  std::uint64_t walks_after = 0;
+};
+
+class Story : public sc_core::sc_module {
+ public:
+  Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platform& platform, Injector& injector);
+
+  [[nodiscard]] bool finished() const { return outcome_.finished; }
+  /// Closes phases and checks the scenario's expectations; after the simulation.
+  const Outcome& judge();
+
+ private:
+  struct Mapping {
+    Iova iova;
+    std::uint64_t size;
+    PhysAddr address;
+    soc::Rights rights;
+  };
+  struct DomainTruth {
+    std::uint64_t id = 0;
+    std::vector<Mapping> mappings;
+    std::set<std::string> devices;
+  };
+  struct MemoryTruth {
+    std::uint64_t id = 0;
+    PhysAddr base = 0;
+    std::uint64_t size = 0;
+    bool preserved = false;
+  };
+  struct Preserved {
+    std::uint64_t session;
+    std::uint64_t token;
+    std::string kind;
+    std::string name;
+  };
+
+  void play();
+  void play(const Step& step);
+  void begin_phase(const std::string& name);
+  void end_phase();
+  [[nodiscard]] Snapshot snapshot() const;
+
+  soc::MailboxReply command(const Step& step, platform::Command command, std::vector<std::uint64_t> args);
+  bool expect_status(const Step& step, const soc::MailboxReply& reply);
+  void fail(const Step& step, const std::string& expected, const std::string& happened);
+
+  // Steps that change what devices may do; each tells the monitor.
+  void step_memory(const Step& step);
+  void step_domain(const Step& step);
+  void step_map(const Step& step);
+  void step_unmap(const Step& step);
+  void step_attach(const Step& step);
+  void step_pass_through(const Step& step);
+  void step_detach(const Step& step);
+  void step_session(const Step& step);
+  void step_shutdown(const Step& step);
+  void step_reboot(const Step& step);
+  void step_live_update(const Step& step);
+  void step_wait_for(const Step& step);
+  void step_drain_faults(const Step& step);
+  void step_query(const Step& step);
+  void step_dma(const Step& step);
+  void step_stream(const Step& step);
+  void step_inject(const Step& step);
+
+  void at_reset();
+  [[nodiscard]] soc::Endpoint& device(const Step& step);
+  [[nodiscard]] std::uint64_t sid(const std::string& device);
+  void forget_preserved(const std::string& kind, const std::string& name);
+  void expect_faults();
+  void expect_violations();
+  void check_memory();
+
+  const Scenario& scenario_;
+  soc::Platform& platform_;
+  Injector& injector_;
+  Outcome outcome_;
+  bool phase_open_ = false;
+  Snapshot phase_begin_;
+  std::map<std::string, DomainTruth> domains_;
+  std::map<std::string, MemoryTruth> memories_;
+  std::map<std::string, std::string> attached_;  ///< device -> domain
+  std::vector<Preserved> preserved_;
+  std::map<std::string, std::array<std::uint64_t, platform::mailbox::kResults>> remembered_;
+
+  std::optional<soc::MailboxReply> background_;
+  sc_core::sc_event background_done_;
+  sc_core::sc_event state_changed_;
+  bool in_blackout_ = false;
+  std::uint64_t last_unit_access_ns_ = 0;
+  Snapshot at_reset_, at_takeover_;
+};
+
+}  // namespace vtd::sim

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/soc/dram.h"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace vtd::soc {
+
+Dram::Dram(sc_core::sc_module_name name, std::uint64_t bytes, const sc_core::sc_time& latency)
+    : sc_module(name), data_(bytes), latency_(latency) {
+  socket.register_b_transport(this, &Dram::transport);
+  socket.register_transport_dbg(this, &Dram::debug);
+  socket.register_get_direct_mem_ptr(this, &Dram::direct);
+}
+
+std::uint64_t Dram::peek(std::uint64_t address) const {
+  if (!inside(address, sizeof(std::uint64_t))) throw std::out_of_range("address outside DRAM");
+  std::uint64_t value = 0;
+  std::memcpy(&value, data_.data() + address, sizeof value);
+  return value;
+}
+
+void Dram::poke(std::uint64_t address, std::uint64_t value) {
+  if (!inside(address, sizeof value)) throw std::out_of_range("address outside DRAM");
+  std::memcpy(data_.data() + address, &value, sizeof value);
+}
+
+void Dram::stall() {
+  stalled_ = true;
+  revoke();
+}
+
+void Dram::release() {
+  stalled_ = false;
+  released_.notify(sc_core::SC_ZERO_TIME);
+}
+
+void Dram::slow(const sc_core::sc_time& extra) {
+  extra_ = extra;
+  revoke();
+}
+
+void Dram::fail_range(std::uint64_t first, std::uint64_t last) {
+  fail_first_ = first;
+  fail_last_ = last;
+  revoke();
+}
+
+bool Dram::inside(std::uint64_t address, std::uint64_t bytes) const {
+  return address <= data_.size() && bytes <= data_.size() - address;
+}
+
+bool Dram::failing(std::uint64_t address, std::uint64_t bytes) const {
+  return fail_first_ <= fail_last_ && address <= fail_last_ && address + (bytes - 1) >= fail_first_;
+}
+
+bool Dram::troubled() const { return stalled_ || extra_ != sc_core::SC_ZERO_TIME || fail_first_ <= fail_last_; }
+
+void Dram::revoke() { socket->invalidate_direct_mem_ptr(0, data_.size() - 1); }
+
+void Dram::transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
+  if (stalled_) {
+    wait(delay);
+    delay = sc_core::SC_ZERO_TIME;
+    while (stalled_) wait(released_);
+  }
+  delay += latency_ + extra_;
+  const std::uint64_t address = trans.get_address();
+  const unsigned bytes = trans.get_data_length();
+  if (!inside(address, bytes) || failing(address, bytes))
+    return trans.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+  if (trans.get_byte_enable_ptr() != nullptr) return trans.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+  if (trans.is_read())
+    std::memcpy(trans.get_data_ptr(), data_.data() + address, bytes);
+  else
+    std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  trans.set_dmi_allowed(!troubled());
+  trans.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+unsigned Dram::debug(tlm::tlm_generic_payload& trans) {
+  const std::uint64_t address = trans.get_address();
+  const unsigned bytes = trans.get_data_length();
+  if (!inside(address, bytes)) return 0;
+  if (trans.is_read())
+    std::memcpy(trans.get_data_ptr(), data_.data() + address, bytes);
+  else
+    std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  return bytes;
+}
+
+bool Dram::direct(tlm::tlm_generic_payload&, tlm::tlm_dmi& dmi) {
+  dmi.set_start_address(0);
+  dmi.set_end_address(data_.size() - 1);
+  if (troubled()) {
+    dmi.allow_none();
+    return false;
+  }
+  dmi.set_dmi_ptr(data_.data());
+  dmi.set_read_latency(latency_);
+  dmi.set_write_latency(latency_);
+  dmi.allow_read_write();
+  return true;
+}
+
+}  // namespace vtd::soc

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/soc/reset_controller.h"
+
+#include <algorithm>
+
+#include "tlm/spec/capability.h"
+#include "tlm/spec/paging.h"
+#include "tlm/spec/structures.h"
+
+namespace vtd::soc {
+
+namespace reset = platform::reset;
+
+namespace {
+
+constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+
+/// splitmix64: one step a word.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9E3779B97F4A7C15);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+ResetController::ResetController(sc_core::sc_module_name name, Dram& dram, PoisonMode poison, std::uint64_t seed)
+    : RegisterDevice(name), dram_(dram), poison_(poison), random_(seed) {}
+
+std::uint64_t* ResetController::retained(std::uint64_t offset) {
+  switch (offset) {
+    case reset::kHandover: return &handover_;
+    case reset::kEntry: return &entry_;
+    case reset::kTracker: return &tracker_;
+    case reset::kScratchBase: return &scratch_base_;
+    case reset::kScratchSize: return &scratch_size_;
+    default: return nullptr;
+  }
+}
+
+std::uint64_t ResetController::read(std::uint64_t offset, unsigned) {
+  if (offset == reset::kBootCount) return resets_;
+  const std::uint64_t* value = retained(offset);
+  return value == nullptr ? 0 : *value;
+}
+
+void ResetController::write(std::uint64_t offset, std::uint64_t value, unsigned) {
+  if (std::uint64_t* target = retained(offset)) *target = value;
+  if (offset != reset::kCommand) return;
+  const auto kind = static_cast<reset::Kind>(value);
+  if (kind == reset::Kind::kWarm || kind == reset::Kind::kCold) trigger(kind);
+}
+
+void ResetController::trigger(reset::Kind kind) {
+  for (const Listener& listener : before_) listener(kind);
+  ++resets_;
+  if (kind == reset::Kind::kWarm) {
+    poison_unpreserved();
+  } else {
+    handover_ = entry_ = tracker_ = scratch_base_ = scratch_size_ = 0;
+    std::fill_n(dram_.data(), dram_.size(), std::uint8_t{0});
+  }
+  for (const Listener& listener : after_) listener(kind);
+}
+
+bool ResetController::preserved(std::uint64_t address) const {
+  if (tracker_ == 0 || tracker_ >= dram_.size() || dram_.size() - tracker_ < kPageSize) return false;
+  const std::uint64_t page = address / kPageSize;
+  return (dram_.peek(tracker_ + page / 64 * kWord) & bit(page % 64)) != 0;
+}
+
+void ResetController::poison_unpreserved() {
+  // The bitmap is read before anything is overwritten: its own page need not be preserved.
+  lost_.clear();
+  for (std::uint64_t page = 0; page < dram_.size(); page += kPageSize) {
+    const bool scratch = page >= scratch_base_ && page - scratch_base_ < scratch_size_;
+    if (!scratch && !preserved(page)) lost_.push_back(page);
+  }
+  for (const std::uint64_t page : lost_) poison_page(page);
+}
+
+void ResetController::poison_page(std::uint64_t address) {
+  const std::uint64_t entry = ss::kR.mask() | ss::kW.mask() | kCanaryPage;
+  // As the high half of a context entry: 48-bit table, DID 2.
+  const std::uint64_t context_high = Record128{}.set(ctx::kAW, aw_of_levels(4)).set(ctx::kDID, 2).words[1];
+  for (std::uint64_t at = address; at < address + kPageSize; at += kWord) {
+    switch (poison_) {
+      case PoisonMode::kZero: dram_.poke(at, 0); break;
+      case PoisonMode::kOnes: dram_.poke(at, ~std::uint64_t{0}); break;
+      case PoisonMode::kRandom: dram_.poke(at, next_random(random_)); break;
+      case PoisonMode::kPlausible: dram_.poke(at, at % (2 * kWord) == 0 ? entry : context_high); break;
+    }
+  }
+}
+
+}  // namespace vtd::soc

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include "tlm/unit/simulation.h"
+
+#include <limits>
+#include <optional>
+
+namespace vtd {
+namespace {
+
+// One per process, as the kernel itself.
+std::optional<std::uint64_t> known_end_ps;  // NOLINT
+
+/// Declares the end of a run for as long as the run lasts.
+class Declare {
+ public:
+  explicit Declare(std::uint64_t end_ps) { known_end_ps = end_ps; }
+  ~Declare() { known_end_ps.reset(); }
+  Declare(const Declare&) = delete;
+  Declare& operator=(const Declare&) = delete;
+};
+
+constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
+
+void run(const sc_core::sc_time& duration) {
+  const std::uint64_t room = kForever - now_ps();
+  const Declare end(now_ps() + (to_ps(duration) < room ? to_ps(duration) : room));
+  sc_core::sc_start(duration);
+}
+
+void run() {
+  const Declare end(kForever);
+  sc_core::sc_start();
+}
+
+std::uint64_t run_end_ps() {
+  return known_end_ps.value_or(now_ps());
+}
+
+}  // namespace vtd
