@@ -40,7 +40,7 @@ module vtd_walker #(
   input  logic [63:0]    mem_rsp_data_i,
   input  logic           mem_rsp_error_i,
 
-  /// Result; with fault 0 the leaf. level is that of the leaf, or of the entry that faulted.
+  /// Result; with fault 0 the leaf. level is that of the leaf, or of the entry that faulted, 0 if none was read.
   output logic           rsp_valid_o,
   input  logic           rsp_ready_i,
   output logic [IdW-1:0] rsp_id_o,
@@ -142,58 +142,82 @@ module vtd_walker #(
   );
   assign ends = leaf || fault != vtd_pkg::FR_NONE;
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin : slots
+  // A slot's state is reset; its data is written before it is read.
+  always_ff @(posedge clk_i or negedge rst_ni) begin : slot_state
     if (!rst_ni) begin
       for (int i = 0; i < N; i++) begin
         state_q[i] <= StIdle;
       end
     end else begin
       if (mem_taken) state_q[mem_req_id_o] <= StWait;
+      if (mem_rsp_valid_i) state_q[mem_rsp_id_i] <= ends ? StDone : StRead;
       if (rsp_taken) state_q[rsp_id_o] <= StIdle;
-      if (mem_rsp_valid_i) begin
-        state_q[mem_rsp_id_i]     <= ends ? StDone : StRead;
-        fault_q[mem_rsp_id_i]     <= fault;
-        reads_q[mem_rsp_id_i]     <= reads_q[mem_rsp_id_i] + 3'd1;
-        readable_q[mem_rsp_id_i]  <= path_r;
-        writable_q[mem_rsp_id_i]  <= path_w;
-        snoop_q[mem_rsp_id_i]     <= mem_rsp_data_i[vtd_pkg::SS_SNP];
-        transient_q[mem_rsp_id_i] <= mem_rsp_data_i[vtd_pkg::SS_TM];
-        table_q[mem_rsp_id_i]     <= {mem_rsp_data_i[vtd_pkg::SS_ADDR_HI:vtd_pkg::SS_ADDR_LO], 12'h0};
-        if (!ends) level_q[mem_rsp_id_i] <= level_q[mem_rsp_id_i] - 3'd1;
-      end
-      if (req_taken) begin
-        state_q[req_id_i]    <= (req_fault == vtd_pkg::FR_NONE) ? StRead : StDone;
-        iova_q[req_id_i]     <= req_iova_i[56:0];
-        table_q[req_id_i]    <= req_root_i[51:0];
-        level_q[req_id_i]    <= (req_fault == vtd_pkg::FR_ADDRESS_BEYOND_WIDTH) ? 3'd0 : req_levels_i;
-        access_q[req_id_i]   <= req_access_i;
-        fault_q[req_id_i]    <= req_fault;
-        reads_q[req_id_i]    <= 3'd0;
-        readable_q[req_id_i] <= 1'b1;
-        writable_q[req_id_i] <= 1'b1;
-      end
+      if (req_taken) state_q[req_id_i] <= (req_fault == vtd_pkg::FR_NONE) ? StRead : StDone;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin : slot_data
+    if (mem_rsp_valid_i) begin
+      fault_q[mem_rsp_id_i]     <= fault;
+      reads_q[mem_rsp_id_i]     <= reads_q[mem_rsp_id_i] + 3'd1;
+      readable_q[mem_rsp_id_i]  <= path_r;
+      writable_q[mem_rsp_id_i]  <= path_w;
+      snoop_q[mem_rsp_id_i]     <= mem_rsp_data_i[vtd_pkg::SS_SNP];
+      transient_q[mem_rsp_id_i] <= mem_rsp_data_i[vtd_pkg::SS_TM];
+      table_q[mem_rsp_id_i]     <= {mem_rsp_data_i[vtd_pkg::SS_ADDR_HI:vtd_pkg::SS_ADDR_LO], 12'h0};
+      if (!ends) level_q[mem_rsp_id_i] <= level_q[mem_rsp_id_i] - 3'd1;
+    end
+    if (req_taken) begin
+      iova_q[req_id_i]     <= req_iova_i[56:0];
+      table_q[req_id_i]    <= req_root_i[51:0];
+      level_q[req_id_i]    <= (req_fault == vtd_pkg::FR_NONE) ? req_levels_i : 3'd0;
+      access_q[req_id_i]   <= req_access_i;
+      fault_q[req_id_i]    <= req_fault;
+      reads_q[req_id_i]    <= 3'd0;
+      readable_q[req_id_i] <= 1'b1;
+      writable_q[req_id_i] <= 1'b1;
     end
   end
 
 `ifndef SYNTHESIS
-  // The requester's and the memory's side of the contract, and ours.
-  logic           mem_stalled_q, rsp_stalled_q;
+  // The requester's and the memory's side of the contract, and ours: a shown item stays the same until it is taken.
+  logic           checking_q, mem_stalled_q, rsp_stalled_q;
   logic [IdW-1:0] mem_id_q, rsp_id_q;
-  always_ff @(posedge clk_i or negedge rst_ni) begin : handshakes
+  logic [51:0]    mem_addr_q, rsp_page_q;
+  logic [7:0]     rsp_fault_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : stalls
     if (!rst_ni) begin
+      checking_q    <= 1'b0;
       mem_stalled_q <= 1'b0;
       rsp_stalled_q <= 1'b0;
     end else begin
-      if (req_taken) assert_id_free: assert (state_q[req_id_i] == StIdle);
-      if (req_taken) assert_levels: assert (req_levels_i >= 3'd3 && req_levels_i <= 3'd5);
-      if (mem_rsp_valid_i) assert_memory_owes: assert (state_q[mem_rsp_id_i] == StWait);
-      if (mem_stalled_q) assert_memory_stable: assert (mem_req_valid_o && mem_req_id_o == mem_id_q);
-      if (rsp_stalled_q) assert_response_stable: assert (rsp_valid_o && rsp_id_o == rsp_id_q);
+      checking_q    <= 1'b1;
       mem_stalled_q <= mem_req_valid_o && !mem_req_ready_i;
       rsp_stalled_q <= rsp_valid_o && !rsp_ready_i;
     end
-    mem_id_q <= mem_req_id_o;
-    rsp_id_q <= rsp_id_o;
+  end
+  always_ff @(posedge clk_i) begin : shown
+    mem_id_q    <= mem_req_id_o;
+    mem_addr_q  <= mem_req_addr_o;
+    rsp_id_q    <= rsp_id_o;
+    rsp_page_q  <= rsp_page_o;
+    rsp_fault_q <= rsp_fault_o;
+  end
+  always_ff @(posedge clk_i) begin : contract
+    if (checking_q) begin
+      if (req_taken) assert_id_free: assert (state_q[req_id_i] == StIdle);
+      if (req_taken) assert_levels: assert (req_levels_i >= 3'd3 && req_levels_i <= 3'd5);
+      if (req_taken) assert_root_aligned: assert (req_root_i[11:0] == '0);
+      if (mem_rsp_valid_i) assert_memory_owes: assert (state_q[mem_rsp_id_i] == StWait);
+      if (mem_stalled_q) begin
+        assert_read_stable: assert (mem_req_valid_o && mem_req_id_o == mem_id_q && mem_req_addr_o == mem_addr_q);
+      end
+      if (rsp_stalled_q) begin
+        assert_response_stable: assert (rsp_valid_o && rsp_id_o == rsp_id_q && rsp_page_o == rsp_page_q &&
+                                        rsp_fault_o == rsp_fault_q);
+      end
+      if (quiescent_o) assert_quiescent: assert (!mem_req_valid_o && !rsp_valid_o);
+    end
   end
 `endif
 endmodule

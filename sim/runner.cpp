@@ -189,7 +189,7 @@ bool Story::expect_status(const Step& step, const soc::MailboxReply& reply) {
 // ---- memory, domains, devices -------------------------------------------------------------------------------
 
 void Story::step_memory(const Step& s) {
-  MemoryTruth m{memories_.size() + 1, s.params.number("at"), s.params.number("size"), false};
+  const MemoryTruth m{memories_.size() + 1, s.params.number("at"), s.params.number("size")};
   const auto reply = command(s, Command::kAddMemory, {m.id, m.base, m.size});
   if (reply.status == Status::kOk) memories_[s.params.text("name")] = m;
 }
@@ -228,13 +228,22 @@ void Story::step_unmap(const Step& s) {
   auto& monitor = platform_.monitor();
   for (const std::string& name : d.devices)
     monitor.begin_revoke(SourceId{static_cast<std::uint16_t>(sid(name))}, iova, size);
+  const Snapshot before = snapshot();
   const auto reply = command(s, Command::kUnmap, {d.id, iova, size});
   for (const std::string& name : d.devices) {
     const SourceId source{static_cast<std::uint16_t>(sid(name))};
     reply.status == Status::kOk ? monitor.end_revoke(source, iova, size) : monitor.cancel_revoke(source, iova, size);
   }
   if (reply.status != Status::kOk) return;
+  std::vector<SourceId> losing;
+  for (const std::string& name : d.devices) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
+  expect_invalidation(losing, before);
   std::erase_if(d.mappings, [&](const Mapping& m) { return m.iova >= iova && m.iova - iova < size; });
+}
+
+void Story::expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before) {
+  if (snapshot().invalidations != before.invalidations) return;
+  for (const SourceId source : losing) platform_.monitor().not_invalidated(source);
 }
 
 void Story::step_attach(const Step& s) {
@@ -263,9 +272,11 @@ void Story::step_detach(const Step& s) {
   const std::string name = s.params.text("device");
   const SourceId source{static_cast<std::uint16_t>(sid(name))};
   platform_.monitor().begin_revoke_all(source);
+  const Snapshot before = snapshot();
   const auto reply = command(s, Command::kDetach, {source.value});
   if (reply.status != Status::kOk) return platform_.monitor().cancel_revoke(source, 0, ~std::uint64_t{0});
   platform_.monitor().end_revoke_all(source);
+  expect_invalidation({source}, before);
   if (const auto it = attached_.find(name); it != attached_.end()) {
     if (!it->second.empty()) domains_.at(it->second).devices.erase(name);
     attached_.erase(it);
@@ -294,25 +305,28 @@ void Story::step_session(const Step& s) {
     if (command(s, c, {session, p.number("token"), id}).status != Status::kOk) return;
     preserved_.push_back({session, p.number("token"), kind, name});
   }
-  for (auto& [name, m] : memories_)
-    m.preserved = std::any_of(preserved_.begin(), preserved_.end(), [&, n = name](const Preserved& x) {
-      return x.kind == "memory" && x.name == n;
-    });
+}
+
+bool Story::is_preserved(const std::string& kind, const std::string& name) const {
+  return std::any_of(preserved_.begin(), preserved_.end(),
+                     [&](const Preserved& x) { return x.kind == kind && x.name == name; });
 }
 
 void Story::step_shutdown(const Step& s) {
   // Devices that are not preserved lose everything; their last accesses may still land until shutdown is done.
   std::vector<SourceId> losing;
-  for (const auto& [name, domain] : attached_) {
-    const bool kept = std::any_of(preserved_.begin(), preserved_.end(), [&, n = name](const Preserved& x) {
-      return x.kind == "device" && x.name == n;
-    });
-    if (!kept) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
-  }
+  for (const auto& [name, domain] : attached_)
+    if (!is_preserved("device", name)) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
   auto& monitor = platform_.monitor();
   monitor.hold_translation(!preserved_.empty());
   for (const SourceId source : losing) monitor.begin_revoke_all(source);
+  const Snapshot before = snapshot();
   const auto reply = command(s, Command::kShutdown, {});
+  if (reply.status != Status::kOk) return;
+  expect_invalidation(losing, before);
+  for (auto& [name, domain] : domains_)
+    std::erase_if(domain.devices, [&](const std::string& d) { return !is_preserved("device", d); });
+  std::erase_if(attached_, [&](const auto& a) { return !is_preserved("device", a.first); });
   for (const SourceId source : losing)
     reply.status == Status::kOk ? monitor.end_revoke_all(source) : monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
 }
@@ -345,7 +359,11 @@ void Story::step_wait_for(const Step& s) {
     expect_status(s, *background_);
     return;
   }
-  const auto reached = [&] { return wanted == kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]; };
+  // The outgoing image announces the blackout; it begins with the reset.
+  const auto reached = [&] {
+    if (wanted == "blackout") return in_blackout_;
+    return wanted == kStateNames[static_cast<std::size_t>(platform_.mailbox().state())];
+  };
   while (!reached() && sc_core::sc_time_stamp() < end) wait(end - sc_core::sc_time_stamp(), state_changed_);
   if (!reached())
     fail(s, wanted, kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]);

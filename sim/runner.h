@@ -84,7 +84,6 @@ class Story : public sc_core::sc_module {
     std::uint64_t id = 0;
     PhysAddr base = 0;
     std::uint64_t size = 0;
-    bool preserved = false;
   };
   struct Preserved {
     std::uint64_t session;
@@ -122,10 +121,12 @@ class Story : public sc_core::sc_module {
   void step_stream(const Step& step);
   void step_inject(const Step& step);
 
+  /// The rights of these devices were ended by a command that began when `before` was taken.
+  void expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before);
   void at_reset();
   [[nodiscard]] soc::Endpoint& device(const Step& step);
   [[nodiscard]] std::uint64_t sid(const std::string& device);
-  void forget_preserved(const std::string& kind, const std::string& name);
+  [[nodiscard]] bool is_preserved(const std::string& kind, const std::string& name) const;
   void expect_faults();
   void expect_violations();
   void check_memory();

@@ -21,15 +21,16 @@ void LiveUpdate::report_boot(Status status) {
   hal::mmio_write64(platform::kMailboxBase + mailbox::kBootStatus, static_cast<std::uint64_t>(status));
 }
 
+std::uint64_t LiveUpdate::policy() { return hal::mmio_read64(platform::kMailboxBase + mailbox::kPolicy); }
+
 void LiveUpdate::boot() {
   enter(LifecycleState::kBoot);
-  policy_ = hal::mmio_read64(platform::kMailboxBase + mailbox::kPolicy);
   iommu_.enumerate();
   const PhysAddr handover = hal::mmio_read64(platform::kResetBase + platform::reset::kHandover);
   const bool have_image = handover != 0;
   if (have_image) {
     enter(LifecycleState::kAdopting);
-    const bool checking = platform::policy::kVerify.get(policy_) != 0;
+    const bool checking = platform::policy::kVerify.get(policy()) != 0;
     const PhysAddr tracker = hal::mmio_read64(platform::kResetBase + platform::reset::kTracker);
     incoming_.open(handover, tracker, checking ? Verify::kChecking : Verify::kTrusting);
     incoming_.adopt();
@@ -101,7 +102,7 @@ Status LiveUpdate::unfreeze() {
 
 Status LiveUpdate::shutdown() {
   if (state_ != LifecycleState::kFrozen) return Status::kInvalid;
-  const bool skip = platform::policy::kSkipCleanInvalidation.get(policy_) != 0;
+  const bool skip = platform::policy::kSkipCleanInvalidation.get(policy()) != 0;
   const Status s = clean_for_reset(iommu_, skip ? CleanInvalidation::kSkip : CleanInvalidation::kYes);
   enter(LifecycleState::kCleaned);  // also after an error: entries are gone, only the reset is left
   return s;

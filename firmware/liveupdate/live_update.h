@@ -52,6 +52,8 @@ class LiveUpdate {
 
  private:
   [[nodiscard]] const Tracker& tracker() const { return outgoing_.empty() ? incoming_.tracker() : outgoing_.tracker(); }
+  /// Policy bits as they are now: a story may plant trouble at any time.
+  static std::uint64_t policy();
   void enter(platform::LifecycleState state);
   void follow_outgoing();
   void report_boot(Status status);
@@ -64,7 +66,6 @@ class LiveUpdate {
   Incoming incoming_;
   platform::LifecycleState state_ = platform::LifecycleState::kBoot;
   platform::LifecycleState idle_ = platform::LifecycleState::kNormal;  ///< state with nothing preserved
-  std::uint64_t policy_ = 0;
 };
 
 }  // namespace vtd::fw

@@ -1,1 +1,188 @@
 // SPDX-License-Identifier: MIT
+// The machine with its real firmware, on both CPUs: boot, update under DMA, poison, slow unit, crash.
+#include <gmock/gmock.h>
+
+#include <tuple>
+
+#include "tests/soc/machine.h"
+
+namespace vtd::soc {
+namespace {
+
+using namespace test;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+#ifdef VTDSIM_ISS
+constexpr CpuKind kCpus[] = {CpuKind::kIss, CpuKind::kNative};
+#else
+constexpr CpuKind kCpus[] = {CpuKind::kNative};
+#endif
+std::string name_of(CpuKind cpu) { return cpu == CpuKind::kIss ? "iss" : "native"; }
+
+std::string name_of(PoisonMode mode) {
+  static constexpr const char* kNames[] = {"_zero", "_ones", "_random", "_plausible"};
+  return kNames[static_cast<std::size_t>(mode)];
+}
+
+class PlatformTest : public testing::TestWithParam<CpuKind> {
+ protected:
+  Machine m{machine_config(GetParam())};
+};
+INSTANTIATE_TEST_SUITE_P(Cpus, PlatformTest, testing::ValuesIn(kCpus), [](const auto& p) { return name_of(p.param); });
+
+TEST_P(PlatformTest, BootsAndAnswers) {
+  std::vector<LifecycleState> states;
+  m.mailbox().on_state([&](LifecycleState s) { states.push_back(s); });
+  run_story([&] {
+    m.wait_ready();
+    EXPECT_EQ(m.call(Command::kPing).status, Status::kOk);
+    EXPECT_EQ(m.call(Command::kAttach, {0xFFFF, 1}).status, Status::kNoEntry);
+  });
+  EXPECT_EQ(m.mailbox().state(), LifecycleState::kNormal);
+  EXPECT_EQ(states.back(), LifecycleState::kNormal);
+  EXPECT_THAT(m.console(), HasSubstr("image A"));
+  EXPECT_EQ(m.bus().unmapped(), 0U);
+}
+
+TEST_P(PlatformTest, GlobalOfAIsInvisibleInB) {
+  run_story([&] {
+    m.wait_ready();
+    m.must(Command::kPlantGlobal, {0xC0FFEE});
+    EXPECT_EQ(m.call(Command::kReadGlobal).results[0], 0xC0FFEEU);
+    m.map_and_attach(1, kD1, kMemory1);
+    m.preserve_d1();
+    EXPECT_EQ(m.update().status, Status::kOk);
+    EXPECT_EQ(m.call(Command::kReadGlobal).results[0], 0U);
+    EXPECT_EQ(m.call(Command::kQuery, {0}).results[2], std::uint64_t{'B'});
+  });
+}
+
+TEST_P(PlatformTest, PollOfAUnitSlowByTenMillisecondsFinishes) {
+  sc_core::sc_time begin;
+  sc_core::sc_time end;
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.unit(0).slow(Step::kInvalidate, ms(10));
+    begin = sc_core::sc_time_stamp();
+    m.monitor().begin_revoke_all(kD1);
+    m.must(Command::kUnmap, {1, kIova, kBytes});
+    end = sc_core::sc_time_stamp();
+  });
+  EXPECT_GE(end - begin, ms(10));
+  EXPECT_LT(end - begin, ms(100));
+  EXPECT_GE(m.unit(0).statistics().waits, 1U);
+}
+
+TEST_P(PlatformTest, CrashCompletesTheCommandAndIsReported) {
+  run_story([&] {
+    m.wait_ready();
+    m.cpu().restart(0x0300'0000);  // the heap, zeroes: no program
+    const MailboxReply reply = m.call(Command::kPing);
+    EXPECT_EQ(reply.status, Status::kFatal);
+  });
+  EXPECT_EQ(m.mailbox().state(), LifecycleState::kFatal);
+  EXPECT_THAT(m.cpu().crash(), HasSubstr("firmware crashed at"));
+}
+
+TEST_P(PlatformTest, ColdResetLosesEverything) {
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.dram().poke(kMemory1, 0x1234);
+    m.resets().trigger(platform::reset::Kind::kCold);
+    m.wait_ready();
+    EXPECT_EQ(m.dram().peek(kMemory1), 0U);
+    EXPECT_EQ(m.call(Command::kQuery, {1, kD1.value}).results[0], 0U);
+    m.map_and_attach(1, kD1, kMemory1);
+  });
+  EXPECT_EQ(m.resets().resets(), 1U);
+  EXPECT_THAT(m.monitor().violations(), IsEmpty());
+}
+
+// ---- an update under DMA, on each CPU and with each poison ----------------------------------------------------------
+
+class UpdateTest : public testing::TestWithParam<std::tuple<CpuKind, PoisonMode>> {
+ protected:
+  static PlatformConfig config() {
+    PlatformConfig c = machine_config(std::get<0>(GetParam()));
+    c.poison = std::get<1>(GetParam());
+    c.units[0].caches.iotlb = {1, 2, Replacement::kLru};  // so that walks go on during the blackout
+    c.boot_delay = us(50);
+    return c;
+  }
+  Machine m{config()};
+};
+INSTANTIATE_TEST_SUITE_P(CpusAndPoisons, UpdateTest,
+                         testing::Combine(testing::ValuesIn(kCpus),
+                                          testing::Values(PoisonMode::kZero, PoisonMode::kOnes, PoisonMode::kRandom,
+                                                          PoisonMode::kPlausible)),
+                         [](const auto& p) { return name_of(std::get<0>(p.param)) + name_of(std::get<1>(p.param)); });
+
+TEST_P(UpdateTest, PreservedDeviceNeverNotices) {
+  std::uint64_t walks_at_reset = 0;
+  std::uint64_t walks_at_boot = 0;
+  m.resets().after([&](platform::reset::Kind) { walks_at_reset = m.unit(0).statistics().walks; });
+  m.mailbox().on_state([&](LifecycleState s) {
+    if (s == LifecycleState::kBoot || s == LifecycleState::kAdopting) walks_at_boot = m.unit(0).statistics().walks;
+  });
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.map_and_attach(2, kD2, kMemory2);
+    m.set_phase("before");
+    m.endpoint(0).start();
+    m.endpoint(1).start();
+    sc_core::wait(us(50));
+    m.preserve_d1();
+    m.set_phase("update");
+    EXPECT_EQ(m.update().status, Status::kOk) << m.console() << m.cpu().crash();
+    m.set_phase("after");
+    m.endpoint(1).stop();
+    sc_core::wait(us(50));
+    m.must(Command::kFinish, {1});
+    m.endpoint(0).stop();
+  });
+  m.endpoint(0).check_memory([&](Iova iova) { return m.read8_of_d1(iova); });
+  EXPECT_EQ(m.mailbox().boot_status(), Status::kOk);
+  EXPECT_EQ(m.resets().resets(), 1U);
+  EXPECT_GT(m.resets().lost_pages().size(), 10'000U);
+  EXPECT_THAT(m.monitor().violations(), IsEmpty());
+  EXPECT_EQ(m.monitor().translation_drops(), 0U);
+  EXPECT_EQ(m.monitor().root_changes(), 0U);
+  EXPECT_GT(m.monitor().checked(), 100U);
+  EXPECT_EQ(m.endpoint(0).total().faulted(), 0U);
+  EXPECT_EQ(m.endpoint(0).total().bus_errors, 0U);
+  EXPECT_EQ(m.endpoint(0).total().mismatches, 0U) << m.endpoint(0).complaints().front();
+  ASSERT_EQ(m.endpoint(0).phases().size(), 4U);
+  for (std::size_t phase = 1; phase < 4; ++phase) EXPECT_GT(m.endpoint(0).phases()[phase].transfers(), 20U) << phase;
+  EXPECT_GT(walks_at_boot, walks_at_reset) << "walks during the blackout";
+}
+
+TEST_P(UpdateTest, UnpreservedMemoryIsPoisonedAndPreservedMemoryIsNot) {
+  m.dram().poke(kMemory2, 0x5555);
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    for (std::uint64_t at = 0; at < kBytes; at += 8) m.dram().poke(kMemory1 + at, 0xABCD'0000 + at);
+    m.preserve_d1();
+    EXPECT_EQ(m.update().status, Status::kOk) << m.console() << m.cpu().crash();
+  });
+  for (std::uint64_t at = 0; at < kBytes; at += 8) ASSERT_EQ(m.dram().peek(kMemory1 + at), 0xABCD'0000 + at);
+  const std::uint64_t first = m.dram().peek(kMemory2);
+  const std::uint64_t second = m.dram().peek(kMemory2 + 8);
+  switch (std::get<1>(GetParam())) {
+    case PoisonMode::kZero: EXPECT_EQ(first, 0U); break;
+    case PoisonMode::kOnes: EXPECT_EQ(first, ~std::uint64_t{0}); break;
+    case PoisonMode::kRandom: EXPECT_NE(first, second); EXPECT_NE(first, 0x5555U); break;
+    case PoisonMode::kPlausible:
+      EXPECT_EQ(align_down(first, kPageSize), kCanaryPage);
+      EXPECT_EQ(first % 4, 3U) << "readable and writable";
+      break;
+  }
+}
+
+}  // namespace
+}  // namespace vtd::soc

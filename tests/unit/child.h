@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs something in a process of its own and returns what it said: the kernel elaborates once per process.
+// Runs something in a process of its own and returns what it said: the kernel elaborates once per process. A check
+// that fails there fails here.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,7 +31,7 @@ inline std::string in_child(const std::function<std::string()>& body) {
       if (n <= 0) _exit(2);
       done += static_cast<std::size_t>(n);
     }
-    _exit(0);
+    _exit(testing::Test::HasFailure() ? 1 : 0);
   }
   close(ends[1]);
   std::string result;
@@ -40,7 +41,7 @@ inline std::string in_child(const std::function<std::string()>& body) {
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) result += "\nthe process died";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the process died, or a check failed in it";
   return result;
 }
 

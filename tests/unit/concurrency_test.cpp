@@ -7,6 +7,7 @@
 
 #include "tests/unit/child.h"
 #include "tests/unit/unit_bench.h"
+#include "tests/unit/walker_name.h"
 #include "tlm/unit/wave_file.h"
 
 namespace vtd::test {
@@ -34,7 +35,8 @@ void prepare(UnitBench& b) {
 }
 
 class Walkers : public testing::TestWithParam<WalkerKind> {};
-INSTANTIATE_TEST_SUITE_P(All, Walkers, testing::Values(WalkerKind::kModel, WalkerKind::kRtl, WalkerKind::kLockstep));
+INSTANTIATE_TEST_SUITE_P(All, Walkers, testing::Values(WalkerKind::kModel, WalkerKind::kRtl, WalkerKind::kLockstep),
+                         name_of);
 
 TEST_P(Walkers, MissesOfSeveralDevicesAreInTheWalkerAtTheSameTime) {
   UnitBench b("bench", many_devices(GetParam()));
@@ -235,6 +237,41 @@ TEST(Unit, WholeUnitsKeepTheirStampsUnderBothKindsOfStepping) {
 TEST(Unit, TheModelAndTheRtlGiveTheSameStamps) {
   EXPECT_EQ(traffic(4, WalkerKind::kModel, Stepping::kBurst, TimingMode::kCycleTrue),
             traffic(4, WalkerKind::kLockstep, Stepping::kBurst, TimingMode::kCycleTrue));
+}
+
+TEST(Unit, TwoUnitsSideBySideKeepTheirStamps) {
+  const auto story = [](Stepping stepping) {
+    return in_child([=] {
+      UnitConfig config = many_devices(WalkerKind::kRtl);
+      config.stepping = stepping;
+      UnitBench first("first", config);
+      UnitBench second("second", config);
+      std::array<std::ostringstream, 2 * kDevices> said;
+      for (UnitBench* b : {&first, &second}) {
+        prepare(*b);
+        b->spawn([&, b] {
+          b->enable();
+          for (unsigned device = 0; device < kDevices; ++device)
+            b->spawn([&, b, device] {
+              const std::size_t log = device + (b == &first ? 0 : kDevices);
+              std::mt19937 random(static_cast<unsigned>(log));
+              for (unsigned i = 0; i < 20; ++i) {
+                EXPECT_EQ(b->dma_write(device, (random() % 200) * kPageSize, i), tlm::TLM_OK_RESPONSE);
+                said[log] << now_ps() << " ";
+                sc_core::wait(from_ps(random() % 90000));
+              }
+            });
+        });
+      }
+      vtd::run();
+      std::string all;
+      for (const auto& device : said) all += device.str() + "\n";
+      return all + std::to_string(first.ended + second.ended);
+    });
+  };
+  const std::string burst = story(Stepping::kBurst);
+  EXPECT_EQ(burst, story(Stepping::kEveryCycle));
+  EXPECT_EQ(burst.substr(burst.size() - 3), "\n" + std::to_string(2 * (kDevices + 1)));
 }
 
 TEST(Unit, DevicesAheadOfTimeAreOrderedAtTheirCall) {

@@ -9,6 +9,7 @@
 
 #include "tests/unit/child.h"
 #include "tests/unit/tables.h"
+#include "tests/unit/walker_name.h"
 #include "tlm/core/reference_walker.h"
 #include "tlm/unit/lockstep_walker.h"
 #include "tlm/unit/memory_port.h"
@@ -105,11 +106,6 @@ class Stamps : public testing::TestWithParam<WalkerKind> {
     return burst;
   }
 };
-
-std::string name_of(const testing::TestParamInfo<WalkerKind>& kind) {
-  if (kind.param == WalkerKind::kModel) return "Model";
-  return kind.param == WalkerKind::kRtl ? "Rtl" : "Lockstep";
-}
 
 INSTANTIATE_TEST_SUITE_P(Walkers, Stamps, testing::Values(WalkerKind::kModel, WalkerKind::kRtl, WalkerKind::kLockstep),
                          name_of);

@@ -45,6 +45,7 @@ class TestMemory : public sc_core::sc_module {
   MemoryKind stalled_kind = MemoryKind::kTable;
   bool stalls_all = true;
   std::set<PhysAddr> broken;  ///< accesses that touch these bytes get a bus error
+  bool record = true;         ///< fill `seen`
   std::vector<Seen> seen;
   unsigned waiting = 0;  ///< transactions stopped by the valve
 
@@ -72,8 +73,9 @@ class TestMemory : public sc_core::sc_module {
     const auto* tag = trans.get_extension<MemoryTag>();
     const MemoryTag none;
     if (tag == nullptr) tag = &none;
-    seen.push_back(
-        {trans.get_command(), trans.get_address(), trans.get_data_length(), tag->kind, tag->source, tag->iova});
+    if (record)
+      seen.push_back(
+          {trans.get_command(), trans.get_address(), trans.get_data_length(), tag->kind, tag->source, tag->iova});
     const bool held = stalls_all || tag->kind == stalled_kind;
     while (stalled && held) {
       ++waiting;

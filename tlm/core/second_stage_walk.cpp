@@ -46,12 +46,10 @@ SecondStageWalk::SecondStageWalk(const WalkerConfig& config, const WalkRequest& 
   response_.id = request.id;
   response_.readable = true;
   response_.writable = true;
-  if (beyond_width(request.iova, width_of_levels(request.levels))) {
-    level_ = 0;
-    end_with(FaultReason::kAddressBeyondWidth);
-  } else if (beyond_width(request.root, config.host_address_width)) {
-    end_with(FaultReason::kPagingEntryAccess);
-  }
+  if (beyond_width(request.iova, width_of_levels(request.levels)))
+    refuse(FaultReason::kAddressBeyondWidth);
+  else if (beyond_width(request.root, config.host_address_width))
+    refuse(FaultReason::kPagingEntryAccess);
 }
 
 std::optional<PhysAddr> SecondStageWalk::next_read() const {
@@ -77,6 +75,11 @@ void SecondStageWalk::consume(std::uint64_t entry, bool error) {
   response_.snoop = ss::kSNP.get(entry) != 0;
   response_.transient = ss::kTM.get(entry) != 0;
   level_ = 0;
+}
+
+void SecondStageWalk::refuse(FaultReason fault) {
+  level_ = 0;
+  end_with(fault);
 }
 
 void SecondStageWalk::end_with(FaultReason fault) {

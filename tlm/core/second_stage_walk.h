@@ -15,8 +15,12 @@ namespace vtd {
 /// Verdict on one paging entry. Order of the checks: present (R or W), reserved bits, rights.
 ///
 /// X (bit 2) is ignored in legacy mode, so an entry with R = W = 0 is not present whatever X says. Rights are the
-/// AND over the path and are checked at every level: the walk ends at the first entry that denies the access.
-/// Non-leaf entries reserve bits 11 and 62; leaves reserve SNP without ECAP.SC and TM without ECAP.DT.
+/// AND over the path and are checked at every level: the walk ends at the first entry that denies the access, even
+/// if an entry below it has reserved bits set. In one entry reserved bits go before rights, because an entry that
+/// breaks the format says nothing about rights; QEMU looks at the rights first, so a present entry with reserved
+/// bits that also denies the access is C here and 5 or 6 there.
+/// Non-leaf entries reserve bits 11 and 62 (as in QEMU's VTD_SPTE_PAGE_Lx masks); leaves reserve SNP without
+/// ECAP.SC and TM without ECAP.DT.
 struct EntryVerdict {
   FaultReason fault = FaultReason::kNone;
   bool leaf = false;
@@ -26,7 +30,8 @@ struct EntryVerdict {
 
 class SecondStageWalk {
  public:
-  /// `request.levels` is 3, 4 or 5. An address beyond the width of the levels ends the walk before any read.
+  /// `request.levels` is 3, 4 or 5. An address beyond the width of the levels, and a root table beyond the host
+  /// address width (an access error), end the walk before any read.
   SecondStageWalk(const WalkerConfig& config, const WalkRequest& request);
 
   /// Address of the entry that the rules require next; nullopt when the walk has ended.
@@ -38,6 +43,9 @@ class SecondStageWalk {
   [[nodiscard]] const WalkRequest& request() const { return request_; }
 
  private:
+  /// Ends the walk before any read.
+  void refuse(FaultReason fault);
+  /// Ends the walk at the entry of the current level.
   void end_with(FaultReason fault);
 
   WalkerConfig config_;

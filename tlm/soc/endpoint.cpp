@@ -52,6 +52,7 @@ Endpoint::Endpoint(sc_core::sc_module_name name, const EndpointConfig& config) :
 }
 
 void Endpoint::set_windows(std::vector<Window> windows) {
+  if (in_flight_ > 0) throw std::logic_error(config_.name + ": windows changed while requests are in flight");
   slots_.clear();
   for (const Window& w : windows) {
     if (w.size % config_.block != 0)

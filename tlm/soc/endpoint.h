@@ -73,6 +73,7 @@ class Endpoint : public RegisterDevice {
   Endpoint(sc_core::sc_module_name name, const EndpointConfig& config);
 
   [[nodiscard]] const EndpointConfig& config() const { return config_; }
+  /// Forgets what was written. Throws std::logic_error while requests are in flight.
   void set_windows(std::vector<Window> windows);
   /// Starts and stops the stream. stop() returns when no request is in flight; call it from an SC_THREAD.
   void start();

@@ -16,6 +16,9 @@ constexpr std::array<HazardInfo, static_cast<std::size_t>(Hazard::kCount)> kHaza
      "a paging entry of a preserved table points at another page"},
     {Hazard::kAccessAfterRevoke, "access-after-revoke", "a right was used after the invalidation that ends it completed",
      "shutdown cleaning or unmap without its invalidations"},
+    {Hazard::kRevokeWithoutInvalidation, "revoke-without-invalidation",
+     "a right was ended, yet no invalidation was completed since that began: caches may still hold it",
+     "shutdown cleaning, detach or unmap without its invalidations, devices being quiet"},
     {Hazard::kWriteToReadOnly, "write-to-read-only", "a write reached a page that was granted for reading only",
      "W set in the paging entry of a read-only mapping"},
     {Hazard::kReadOfWriteOnly, "read-of-write-only", "a read reached a page that was granted for writing only",
@@ -70,6 +73,10 @@ void IsolationMonitor::begin_revoke(SourceId source, Iova iova, std::uint64_t si
 
 void IsolationMonitor::end_revoke(SourceId source, Iova iova, std::uint64_t size) {
   change(source, iova, size, State::kRevoking, State::kRevoked);
+}
+
+void IsolationMonitor::not_invalidated(SourceId source) {
+  report(Hazard::kRevokeWithoutInvalidation, source, 0, 0, 0);
 }
 
 /// Cuts grants at the range's ends and moves what lies inside to the new state.

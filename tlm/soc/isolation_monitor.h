@@ -18,6 +18,7 @@ namespace vtd::soc {
 enum class Hazard : std::uint8_t {
   kMisdirected,
   kAccessAfterRevoke,
+  kRevokeWithoutInvalidation,
   kWriteToReadOnly,
   kReadOfWriteOnly,
   kRecycledPage,
@@ -68,6 +69,8 @@ class IsolationMonitor {
   void end_revoke(SourceId source, Iova iova, std::uint64_t size);
   void begin_revoke_all(SourceId source) { begin_revoke(source, 0, kEverything); }
   void end_revoke_all(SourceId source) { end_revoke(source, 0, kEverything); }
+  /// The withdrawal was completed although no invalidation came since it began: caches may still hold the right.
+  void not_invalidated(SourceId source);
   /// A device in pass-through: address = IOVA, everything allowed.
   void grant_identity(SourceId source, std::uint64_t size) { grant(source, 0, 0, size, {true, true}); }
   /// Memory that a reset gave to others; DMA into it is a hazard until it is granted anew.

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 
-#include "tlm/spec/capability.h"
 #include "tlm/spec/paging.h"
-#include "tlm/spec/structures.h"
 
 namespace vtd::soc {
 
@@ -81,15 +79,15 @@ void ResetController::poison_unpreserved() {
 }
 
 void ResetController::poison_page(std::uint64_t address) {
+  // Every word reads as a leaf or link with R and W, as a present root or context entry, and as the high half of a
+  // context entry (a table of five levels, a legal domain-id).
   const std::uint64_t entry = ss::kR.mask() | ss::kW.mask() | kCanaryPage;
-  // As the high half of a context entry: 48-bit table, DID 2.
-  const std::uint64_t context_high = Record128{}.set(ctx::kAW, aw_of_levels(4)).set(ctx::kDID, 2).words[1];
   for (std::uint64_t at = address; at < address + kPageSize; at += kWord) {
     switch (poison_) {
       case PoisonMode::kZero: dram_.poke(at, 0); break;
       case PoisonMode::kOnes: dram_.poke(at, ~std::uint64_t{0}); break;
       case PoisonMode::kRandom: dram_.poke(at, next_random(random_)); break;
-      case PoisonMode::kPlausible: dram_.poke(at, at % (2 * kWord) == 0 ? entry : context_high); break;
+      case PoisonMode::kPlausible: dram_.poke(at, entry); break;
     }
   }
 }

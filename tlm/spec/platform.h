@@ -55,11 +55,11 @@ inline constexpr unsigned kResults = 4;
 inline constexpr std::uint64_t kDone = 0x80;        // WO
 inline constexpr std::uint64_t kState = 0x88;       // RW: LifecycleState, for waves and for the runner
 inline constexpr std::uint64_t kBootStatus = 0x90;  // RW: Status of adopt and reattach at boot
-inline constexpr std::uint64_t kPolicy = 0x98;      // RO: Policy bits, fixed by the scenario before the run
+inline constexpr std::uint64_t kPolicy = 0x98;      // RO: Policy bits, set by the scenario
 inline constexpr std::uint64_t kSize = 0xA0;
 }  // namespace mailbox
 
-/// Policy bits the firmware reads at boot. The injection bits plant one bug each in the firmware under test.
+/// Policy bits the firmware reads where it needs them. The injection bits plant one bug each in it.
 namespace policy {
 inline constexpr Field kVerify{"verify", 0, 0};                        ///< 1 checking, 0 trusting
 inline constexpr Field kContain{"contain", 1, 1};                      ///< on_error: 1 contain, 0 failstop

@@ -4,6 +4,8 @@
 #include <verilated.h>
 #include <verilated_fst_c.h>
 
+#include <stdexcept>
+
 #include "Vvtd_walker.h"
 
 namespace vtd {
@@ -19,7 +21,13 @@ struct RtlWalker::Impl {
     context.randReset(2);
     context.randSeed(static_cast<int>(seed));
     context.traceEverOn(true);
+    context.fatalOnError(false);
   }
+
+  /// The model's parts take leave of the thread's context, which is that of the model made last.
+  ~Impl() { Verilated::threadContextp(&context); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   void set_profile() {
     model.haw_i = static_cast<CData>(config.host_address_width);
@@ -64,14 +72,23 @@ struct RtlWalker::Impl {
     return r;
   }
 
-  /// Low half of the period before the edge, high half after it.
+  /// The inputs have been driven: shows them during the low half of the clock, that is half a period before their
+  /// edge, so that a handshake can be read in the wave at the rising edge at which it happens. The clock stays
+  /// high while no edge is performed.
+  void settle() {
+    model.clk_i = 0;
+    model.eval();
+    if (waves == nullptr) return;
+    const std::uint64_t edge = edge_ps();
+    if (edge >= period_ps / 2) waves->dump_rtl(edge - period_ps / 2);
+  }
+
   void edge() {
+    context.timeInc(1);
     model.clk_i = 1;
     model.eval();
     if (waves != nullptr) waves->dump_rtl(edge_ps());
-    model.clk_i = 0;
-    model.eval();
-    if (waves != nullptr) waves->dump_rtl(edge_ps() + period_ps / 2);
+    if (context.gotError()) throw std::logic_error("an assertion in the RTL walker failed; its message is above");
   }
 
   WalkerConfig config;
@@ -86,7 +103,9 @@ RtlWalker::RtlWalker(const WalkerConfig& config, std::uint32_t seed, const std::
     : impl_(std::make_unique<Impl>(config, seed, name)) {
   reset();
 }
-RtlWalker::~RtlWalker() { impl_->model.final(); }
+RtlWalker::~RtlWalker() {
+  impl_->model.final();
+}
 
 void RtlWalker::set_waves(WaveFile& waves, std::function<std::uint64_t()> edge_ps, std::uint64_t period_ps) {
   impl_->edge_ps = std::move(edge_ps);
@@ -97,13 +116,16 @@ void RtlWalker::set_waves(WaveFile& waves, std::function<std::uint64_t()> edge_p
   });
 }
 
-unsigned RtlWalker::capacity() const { return VTD_RTL_WALKS; }
+unsigned RtlWalker::capacity() const {
+  return VTD_RTL_WALKS;
+}
 
 void RtlWalker::reset() {
   Vvtd_walker& m = impl_->model;
   impl_->set_profile();
   impl_->drive({.request = nullptr, .memory_response = nullptr, .memory_ready = false, .response_ready = false});
   // An edge of reset, without waves: it takes no time.
+  Verilated::threadContextp(&impl_->context);
   m.clk_i = 0;
   m.rst_ni = 1;
   m.eval();
@@ -119,8 +141,9 @@ void RtlWalker::reset() {
 
 WalkerOutputs RtlWalker::cycle(const WalkerInputs& in) {
   Vvtd_walker& m = impl_->model;
+  Verilated::threadContextp(&impl_->context);  // assertions report to the context of the thread
   impl_->drive(in);
-  m.eval();
+  impl_->settle();
   WalkerOutputs out;
   out.request_accepted = in.request != nullptr && m.req_ready_o != 0;
   if (m.mem_req_valid_o != 0) out.memory_request = MemoryRequest{m.mem_req_id_o, m.mem_req_addr_o};
@@ -129,7 +152,11 @@ WalkerOutputs RtlWalker::cycle(const WalkerInputs& in) {
   return out;
 }
 
-bool RtlWalker::quiescent() const { return impl_->model.quiescent_o != 0; }
-bool RtlWalker::idle() const { return impl_->model.idle_o != 0; }
+bool RtlWalker::quiescent() const {
+  return impl_->model.quiescent_o != 0;
+}
+bool RtlWalker::idle() const {
+  return impl_->model.idle_o != 0;
+}
 
 }  // namespace vtd

@@ -24,6 +24,7 @@ class RtlWalker final : public Walker {
 
   [[nodiscard]] unsigned capacity() const override;
   void reset() override;
+  /// Throws std::logic_error if an assertion in the RTL fails: the surroundings broke the contract, or the RTL did.
   WalkerOutputs cycle(const WalkerInputs& in) override;
   [[nodiscard]] bool quiescent() const override;
   [[nodiscard]] bool idle() const override;

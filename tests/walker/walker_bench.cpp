@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "tests/walker/walker_bench.h"
+
+#include <algorithm>
+
+#include "tlm/core/reference_walker.h"
+#include "tlm/unit/lockstep_walker.h"
+#include "tlm/unit/rtl_walker.h"
+
+namespace vtd::test {
+namespace {
+
+constexpr unsigned kReferenceWalks = 16;
+/// No walk takes longer, with the longest stalls and latencies that tests use.
+constexpr Edge kEdgesPerWalk = 20'000;
+
+}  // namespace
+
+std::string name_of(WalkerUnderTest kind) {
+  switch (kind) {
+    case WalkerUnderTest::kReference:
+      return "reference";
+    case WalkerUnderTest::kRtl:
+      return "rtl";
+    default:
+      return "lockstep";
+  }
+}
+
+std::unique_ptr<Walker> make_walker(WalkerUnderTest kind, const WalkerConfig& config, std::uint32_t seed) {
+  switch (kind) {
+    case WalkerUnderTest::kReference:
+      return std::make_unique<ReferenceWalker>(config, kReferenceWalks);
+    case WalkerUnderTest::kRtl:
+      return std::make_unique<RtlWalker>(config, seed);
+    default:
+      return std::make_unique<LockstepWalker>(std::make_unique<RtlWalker>(config, seed), config);
+  }
+}
+
+std::vector<Walked> WalkerBench::run(const std::vector<WalkRequest>& requests) {
+  flights_.assign(walker_.capacity(), std::nullopt);
+  Progress progress{.requests = requests, .next = 0, .offered = {}, .done = {}};
+  const Edge limit = edge_ + kEdgesPerWalk * (requests.size() + 1);
+  while (progress.done.size() < requests.size()) {
+    if (edge_ > limit) throw ContractBroken("a walk was lost: not answered in time");
+    if (surroundings.skip_quiescent) skip(progress);
+    clock(progress);
+  }
+  if (!walker_.idle()) throw ContractBroken("not idle after the last response");
+  return progress.done;
+}
+
+void WalkerBench::skip(const Progress& progress) {
+  const bool wants_in = progress.offered || progress.next < progress.requests.size();
+  if (wants_in || !walker_.quiescent() || owed_.empty()) return;
+  const auto first = std::min_element(owed_.begin(), owed_.end(), [](auto& a, auto& b) { return a.due < b.due; });
+  if (first->due <= edge_) return;
+  walker_.skipped(first->due - edge_);
+  edge_ = first->due;
+}
+
+void WalkerBench::clock(Progress& progress) {
+  offer(progress);
+  const auto from_memory = answer_of_memory();
+  WalkerInputs in;
+  if (progress.offered) in.request = &*progress.offered;
+  if (from_memory) in.memory_response = &*from_memory;
+  in.memory_ready = surroundings.memory_ready(edge_);
+  in.response_ready = surroundings.response_ready(edge_);
+  const bool quiescent = walker_.quiescent();
+
+  const WalkerOutputs out = walker_.cycle(in);
+  ++edges_clocked_;
+  if (quiescent && (out.memory_request || out.response)) throw ContractBroken("quiescent, but shows something");
+  check_shown(out, in.memory_ready, in.response_ready);
+  if (out.memory_request && in.memory_ready) take_read(*out.memory_request);
+  if (out.response && in.response_ready) take_response(*out.response, progress);
+  if (out.request_accepted) {
+    if (!progress.offered) throw ContractBroken("accepted a walk that was not offered");
+    flights_[progress.offered->id] = Flight{*progress.offered, edge_};
+    progress.offered.reset();
+  }
+  const auto in_flight = std::count_if(flights_.begin(), flights_.end(), [](auto& f) { return f.has_value(); });
+  most_in_flight_ = std::max(most_in_flight_, static_cast<std::size_t>(in_flight));
+  if (walker_.idle() != (in_flight == 0)) throw ContractBroken("idle() disagrees with the walks in flight");
+  ++edge_;
+}
+
+/// An offer stays until it is accepted.
+void WalkerBench::offer(Progress& progress) {
+  if (progress.offered || progress.next == progress.requests.size() || !surroundings.offers(edge_)) return;
+  for (std::size_t id = 0; id < flights_.size(); ++id) {
+    if (flights_[id]) continue;
+    progress.offered = progress.requests[progress.next++];
+    progress.offered->id = static_cast<WalkId>(id);
+    return;
+  }
+}
+
+std::optional<MemoryResponse> WalkerBench::answer_of_memory() {
+  const auto first = std::min_element(owed_.begin(), owed_.end(), [](auto& a, auto& b) { return a.due < b.due; });
+  if (first == owed_.end() || first->due > edge_) return std::nullopt;
+  const MemoryRequest request = first->request;
+  owed_.erase(first);
+  const auto word = memory_.read(request.address);
+  // With an error comes data that would pass for a fine entry.
+  MemoryResponse response{request.id, word.value_or(0x3), !word.has_value()};
+  surroundings.spoil(response);
+  return response;
+}
+
+void WalkerBench::check_shown(const WalkerOutputs& out, bool memory_ready, bool response_ready) {
+  if (stalled_read_ && out.memory_request != stalled_read_)
+    throw ContractBroken("a read that was shown and not taken changed");
+  if (stalled_response_ && out.response != stalled_response_)
+    throw ContractBroken("a response that was shown and not taken changed");
+  stalled_read_ = memory_ready ? std::nullopt : out.memory_request;
+  stalled_response_ = response_ready ? std::nullopt : out.response;
+}
+
+void WalkerBench::take_read(const MemoryRequest& request) {
+  if (!flights_.at(request.id)) throw ContractBroken("a read for a walk that is not in flight");
+  if (request.address % 8 != 0) throw ContractBroken("a read that is not aligned");
+  for (const Owed& owed : owed_)
+    if (owed.request.id == request.id) throw ContractBroken("two reads of one walk at the same time");
+  owed_.push_back({request, edge_ + 1 + surroundings.latency(request)});
+  if (reads_++ == 0) first_read_ = edge_;
+  last_read_ = edge_;
+}
+
+void WalkerBench::take_response(const WalkResponse& response, Progress& progress) {
+  auto& flight = flights_.at(response.id);
+  if (!flight) throw ContractBroken("a response for a walk that is not in flight");
+  for (const Owed& owed : owed_)
+    if (owed.request.id == response.id) throw ContractBroken("a response while memory owes the walk an entry");
+  progress.done.push_back({flight->request, response, flight->accepted, edge_});
+  flight.reset();
+}
+
+}  // namespace vtd::test
