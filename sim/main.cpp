@@ -34,6 +34,7 @@ struct Options {
   std::string out;
   bool waves = false;
   bool quiet = false;
+  bool name_only = false;
   std::string normalised;
   std::string full;
   unsigned wall_seconds = 600;
@@ -96,6 +97,11 @@ int run(const Options& o) {
   const Loaded loaded = load_scenario(*path);
   if (print_mistakes(loaded)) return exit_code(ExitStatus::kWrongInput);
   const Scenario& scenario = loaded.scenario;
+
+  if (o.name_only) {
+    std::cout << scenario.name << '\n';
+    return 0;
+  }
 
   Injector injector;
   try {
@@ -191,6 +197,7 @@ int sc_main(int argc, char** argv) {
   run_command->add_option("--out", o.out, "directory for wave, report and traces; out/NAME by default");
   run_command->add_flag("--waves", o.waves, "write an FST wave file");
   run_command->add_flag("--quiet", o.quiet, "print only what failed");
+  run_command->add_flag("--name-only", o.name_only, "print the scenario's name and do nothing else");
   run_command->add_option("--trace-normalised", o.normalised, "write the normalised trace to this file");
   run_command->add_option("--trace-full", o.full, "write the full trace, with times, to this file");
   run_command->add_option("--firmware", o.firmware_dir, "directory of the firmware images");

@@ -87,8 +87,9 @@ TEST_P(CpuTest, RegisterAccessesKeepTheirWidth) {
     start(Program::kWidths);
     sc_core::wait(us(10));
   });
-  EXPECT_THAT(device_.writes, ElementsAre(Recorder::Seen{0x10, 0x11223344, 4}, Recorder::Seen{0x18, 0x1122334455667788, 8},
-                                          Recorder::Seen{0x30, 0xAABBCCDD, 4}, Recorder::Seen{0x38, 0xA1A2A3A4A5A6A7A8, 8}));
+  EXPECT_THAT(device_.writes,
+              ElementsAre(Recorder::Seen{0x10, 0x11223344, 4}, Recorder::Seen{0x18, 0x1122334455667788, 8},
+                          Recorder::Seen{0x30, 0xAABBCCDD, 4}, Recorder::Seen{0x38, 0xA1A2A3A4A5A6A7A8, 8}));
   EXPECT_THAT(device_.reads, ElementsAre(Recorder::Seen{0x20, 0, 4}, Recorder::Seen{0x28, 0, 8}));
 }
 
@@ -209,9 +210,8 @@ constexpr CpuKind kCpus[] = {CpuKind::kIss, CpuKind::kNative};
 #else
 constexpr CpuKind kCpus[] = {CpuKind::kNative};
 #endif
-INSTANTIATE_TEST_SUITE_P(Cpus, CpuTest, testing::ValuesIn(kCpus), [](const auto& param) {
-  return param.param == CpuKind::kIss ? "iss" : "native";
-});
+INSTANTIATE_TEST_SUITE_P(Cpus, CpuTest, testing::ValuesIn(kCpus),
+                         [](const auto& param) { return param.param == CpuKind::kIss ? "iss" : "native"; });
 
 }  // namespace
 }  // namespace vtd::soc

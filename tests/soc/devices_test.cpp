@@ -139,7 +139,8 @@ TEST(UartTest, CollectsLines) {
   std::vector<std::string> told;
   uart.on_line([&](const std::string& line) { told.push_back(line); });
   run_story([&] {
-    for (const char c : std::string("ab\n\nc\nrest")) master.write(platform::uart::kData, static_cast<unsigned char>(c), 4);
+    for (const char c : std::string("ab\n\nc\nrest"))
+      master.write(platform::uart::kData, static_cast<unsigned char>(c), 4);
   });
   EXPECT_THAT(told, ElementsAre("ab", "", "c"));
   EXPECT_EQ(uart.lines().size(), 3U);
@@ -220,9 +221,7 @@ class MailboxTest : public testing::Test {
     cpu.write(reg::kStatus, static_cast<std::uint64_t>(Status::kBusy), 8);
     cpu.write(reg::kDone, sequence, 8);
   }
-  void set_state(LifecycleState state) {
-    cpu.write(platform::mailbox::kState, static_cast<std::uint64_t>(state), 8);
-  }
+  void set_state(LifecycleState state) { cpu.write(platform::mailbox::kState, static_cast<std::uint64_t>(state), 8); }
   Mailbox mailbox{"mailbox"};
   Master cpu{"cpu"};
   Command seen{};
@@ -367,9 +366,15 @@ TEST_P(ResetTest, PoisonIsWhatTheModeSays) {
   std::set<std::uint64_t> words;
   for (std::uint64_t at = kLost; at < kLost + kPageSize; at += 8) words.insert(dram.peek(at));
   switch (GetParam()) {
-    case PoisonMode::kZero: EXPECT_THAT(words, ElementsAre(0U)); break;
-    case PoisonMode::kOnes: EXPECT_THAT(words, ElementsAre(~std::uint64_t{0})); break;
-    case PoisonMode::kRandom: EXPECT_EQ(words.size(), kPageSize / 8); break;
+    case PoisonMode::kZero:
+      EXPECT_THAT(words, ElementsAre(0U));
+      break;
+    case PoisonMode::kOnes:
+      EXPECT_THAT(words, ElementsAre(~std::uint64_t{0}));
+      break;
+    case PoisonMode::kRandom:
+      EXPECT_EQ(words.size(), kPageSize / 8);
+      break;
     case PoisonMode::kPlausible: {
       const ctx::Entry entry{{dram.peek(kLost), dram.peek(kLost + 8)}};
       EXPECT_EQ(entry.get(ctx::kP), 1U);

@@ -2,7 +2,7 @@
 // The endpoint finds corrupted, misdirected and lost data that is planted in memory; its stream does what it says.
 #include <gmock/gmock.h>
 
-#include <set>
+#include <numeric>
 #include <stdexcept>
 
 #include "tests/soc/story.h"
@@ -182,6 +182,19 @@ TEST_F(EndpointTest, CountsGoToThePhaseInWhichATransferEnds) {
   EXPECT_GT(endpoint.phases()[0].transfers(), 0U);
   EXPECT_EQ(endpoint.phases()[1].transfers(), 0U);
   EXPECT_EQ(endpoint.phases()[0].transfers() + endpoint.phases()[2].transfers(), endpoint.total().transfers());
+}
+
+TEST_F(EndpointTest, ThroughputIsSlicedByTime) {
+  run_story([&] {
+    sc_core::wait(us(20));
+    stream_on();
+  });
+  const std::vector<std::uint64_t>& slices = endpoint.throughput();
+  ASSERT_GE(slices.size(), 12U);
+  EXPECT_EQ(slices[0] + slices[1], 0U);
+  EXPECT_GT(slices[5], 0U);
+  EXPECT_EQ(std::accumulate(slices.begin(), slices.end(), std::uint64_t{0}),
+            endpoint.total().bytes_read + endpoint.total().bytes_written);
 }
 
 TEST_F(EndpointTest, FiniteStreamEndsAfterItsTransfers) {

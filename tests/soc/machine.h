@@ -19,8 +19,8 @@ using platform::Status;
 inline constexpr SourceId kD1 = make_source_id(1, 0, 0);
 inline constexpr SourceId kD2 = make_source_id(1, 1, 0);
 inline constexpr Iova kIova = 0x10'0000;
-inline constexpr std::uint64_t kBytes = 0x2'0000;                       ///< mapped for each device
-inline constexpr std::uint64_t kMemory1 = platform::kGuestBase;          ///< of D1, preserved
+inline constexpr std::uint64_t kBytes = 0x2'0000;                             ///< mapped for each device
+inline constexpr std::uint64_t kMemory1 = platform::kGuestBase;               ///< of D1, preserved
 inline constexpr std::uint64_t kMemory2 = platform::kGuestBase + 0x100'0000;  ///< of D2, not preserved
 
 inline EndpointConfig endpoint(const char* name, SourceId source) {

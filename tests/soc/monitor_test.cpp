@@ -45,7 +45,9 @@ class MonitorMachine : public Machine {
   }
 };
 
-constexpr std::uint64_t register_at(RegId id) { return platform::kUnitBase + vtd::info(id).offset; }
+constexpr std::uint64_t register_at(RegId id) {
+  return platform::kUnitBase + vtd::info(id).offset;
+}
 
 std::string name_of(Hazard hazard) {
   std::string name = info(hazard).name;
@@ -177,7 +179,8 @@ TEST_P(HazardTest, PlantedBugRaisesIt) {
   EXPECT_THAT(names, testing::ElementsAre(info(plant.hazard).name));
 }
 
-INSTANTIATE_TEST_SUITE_P(Hazards, HazardTest, testing::Range(std::size_t{0}, plants().size()), [](const auto& p) { return name_of(plants()[p.param].hazard); });
+INSTANTIATE_TEST_SUITE_P(Hazards, HazardTest, testing::Range(std::size_t{0}, plants().size()),
+                         [](const auto& p) { return name_of(plants()[p.param].hazard); });
 
 TEST(MonitorTable, NamesEveryHazardOnceAndEachIsPlanted) {
   std::set<std::string> names;

@@ -10,7 +10,9 @@ constexpr std::uint64_t kDevice = vtd::platform::kMailboxBase;
 std::uint64_t boots = 0;
 
 const VtdFirmwareHost* machine = nullptr;
-std::uint64_t load(std::uint64_t address) { return machine->mem_read(machine->context, address, 8); }
+std::uint64_t load(std::uint64_t address) {
+  return machine->mem_read(machine->context, address, 8);
+}
 void write_register(std::uint64_t offset, std::uint64_t value, unsigned bytes) {
   machine->mmio_write(machine->context, kDevice + offset, value, bytes);
 }
@@ -33,8 +35,12 @@ std::uint64_t read_register(std::uint64_t offset, unsigned bytes) {
   write_register(0x10, value, 8);
 }
 
-[[gnu::noinline]] std::uint64_t inner() { return load(0x9000'0000) + 1; }
-[[gnu::noinline]] std::uint64_t outer() { return inner() + 1; }
+[[gnu::noinline]] std::uint64_t inner() {
+  return load(0x9000'0000) + 1;
+}
+[[gnu::noinline]] std::uint64_t outer() {
+  return inner() + 1;
+}
 
 }  // namespace
 
@@ -42,12 +48,23 @@ extern "C" [[gnu::visibility("default")]] void vtd_firmware_entry(const VtdFirmw
   machine = host;
   ++boots;
   switch (load(kSelect)) {
-    case 1: widths(); break;
-    case 2: poll(); break;
-    case 3: write_register(0x10, outer(), 8); break;
-    case 4: write_register(0x5000, 1, 4); break;
-    case 5: write_register(0x10, boots, 8); break;
-    default: return;
+    case 1:
+      widths();
+      break;
+    case 2:
+      poll();
+      break;
+    case 3:
+      write_register(0x10, outer(), 8);
+      break;
+    case 4:
+      write_register(0x5000, 1, 4);
+      break;
+    case 5:
+      write_register(0x10, boots, 8);
+      break;
+    default:
+      return;
   }
   for (;;) load(kSelect);
 }

@@ -19,7 +19,9 @@ constexpr CpuKind kCpus[] = {CpuKind::kIss, CpuKind::kNative};
 #else
 constexpr CpuKind kCpus[] = {CpuKind::kNative};
 #endif
-std::string name_of(CpuKind cpu) { return cpu == CpuKind::kIss ? "iss" : "native"; }
+std::string name_of(CpuKind cpu) {
+  return cpu == CpuKind::kIss ? "iss" : "native";
+}
 
 std::string name_of(PoisonMode mode) {
   static constexpr const char* kNames[] = {"_zero", "_ones", "_random", "_plausible"};
@@ -102,6 +104,51 @@ TEST_P(PlatformTest, ColdResetLosesEverything) {
   EXPECT_THAT(m.monitor().violations(), IsEmpty());
 }
 
+// ---- 64 misses, stalled memory, an invalidation
+// ----------------------------------------------------------------------
+
+class StallTest : public testing::TestWithParam<std::tuple<CpuKind, WalkerKind>> {
+ protected:
+  static PlatformConfig config() {
+    PlatformConfig c = machine_config(std::get<0>(GetParam()));
+    c.units[0].walker = std::get<1>(GetParam());
+    c.endpoints[0].outstanding = 64;
+    c.endpoints[0].block = 2048;
+    return c;
+  }
+  Machine m{config()};
+};
+INSTANTIATE_TEST_SUITE_P(CpusAndWalkers, StallTest,
+                         testing::Combine(testing::ValuesIn(kCpus),
+                                          testing::Values(WalkerKind::kModel, WalkerKind::kRtl,
+                                                          WalkerKind::kLockstep)));
+
+TEST_P(StallTest, InvalidationMeetsBlockedMissesWithoutDeadlock) {
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.must(Command::kMap, {1, kIova + kBytes, 1, 0, kPageSize, 3, 1});
+    m.dram().stall();
+    m.endpoint(0).start();
+    sc_core::wait(us(100));
+    EXPECT_EQ(m.endpoint(0).in_flight(), 64U);
+    EXPECT_EQ(m.endpoint(0).total().transfers(), 0U);
+    sc_core::sc_spawn([&] {
+      sc_core::wait(ms(1));
+      m.dram().release();
+    });
+    const sc_core::sc_time begin = sc_core::sc_time_stamp();
+    m.must(Command::kUnmap, {1, kIova + kBytes, kPageSize});
+    EXPECT_GE(sc_core::sc_time_stamp() - begin, ms(1));
+    sc_core::wait(us(100));
+    m.endpoint(0).stop();
+  });
+  m.endpoint(0).check_memory([&](Iova iova) { return m.read8_of_d1(iova); });
+  EXPECT_GT(m.endpoint(0).total().transfers(), 64U);
+  EXPECT_EQ(m.endpoint(0).total().mismatches, 0U);
+  EXPECT_THAT(m.monitor().violations(), IsEmpty());
+}
+
 // ---- an update under DMA, on each CPU and with each poison ----------------------------------------------------------
 
 class UpdateTest : public testing::TestWithParam<std::tuple<CpuKind, PoisonMode>> {
@@ -174,9 +221,16 @@ TEST_P(UpdateTest, UnpreservedMemoryIsPoisonedAndPreservedMemoryIsNot) {
   const std::uint64_t first = m.dram().peek(kMemory2);
   const std::uint64_t second = m.dram().peek(kMemory2 + 8);
   switch (std::get<1>(GetParam())) {
-    case PoisonMode::kZero: EXPECT_EQ(first, 0U); break;
-    case PoisonMode::kOnes: EXPECT_EQ(first, ~std::uint64_t{0}); break;
-    case PoisonMode::kRandom: EXPECT_NE(first, second); EXPECT_NE(first, 0x5555U); break;
+    case PoisonMode::kZero:
+      EXPECT_EQ(first, 0U);
+      break;
+    case PoisonMode::kOnes:
+      EXPECT_EQ(first, ~std::uint64_t{0});
+      break;
+    case PoisonMode::kRandom:
+      EXPECT_NE(first, second);
+      EXPECT_NE(first, 0x5555U);
+      break;
     case PoisonMode::kPlausible:
       EXPECT_EQ(align_down(first, kPageSize), kCanaryPage);
       EXPECT_EQ(first % 4, 3U) << "readable and writable";

@@ -13,9 +13,15 @@
 
 namespace vtd::soc::test {
 
-inline sc_core::sc_time ns(double value) { return {value, sc_core::SC_NS}; }
-inline sc_core::sc_time us(double value) { return {value, sc_core::SC_US}; }
-inline sc_core::sc_time ms(double value) { return {value, sc_core::SC_MS}; }
+inline sc_core::sc_time ns(double value) {
+  return {value, sc_core::SC_NS};
+}
+inline sc_core::sc_time us(double value) {
+  return {value, sc_core::SC_US};
+}
+inline sc_core::sc_time ms(double value) {
+  return {value, sc_core::SC_MS};
+}
 
 /// An initiator of its own, for registers and memory.
 class Master : public sc_core::sc_module {
@@ -46,7 +52,8 @@ class Master : public sc_core::sc_module {
 };
 
 /// Runs `story` to its end, or for `limit`.
-inline void run_story(std::function<void()> story, const sc_core::sc_time& limit = sc_core::sc_time(1, sc_core::SC_SEC)) {
+inline void run_story(std::function<void()> story,
+                      const sc_core::sc_time& limit = sc_core::sc_time(1, sc_core::SC_SEC)) {
   bool finished = false;
   sc_core::sc_spawn(
       [story, &finished] {

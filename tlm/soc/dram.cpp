@@ -54,9 +54,13 @@ bool Dram::failing(std::uint64_t address, std::uint64_t bytes) const {
   return fail_first_ <= fail_last_ && address <= fail_last_ && address + (bytes - 1) >= fail_first_;
 }
 
-bool Dram::troubled() const { return stalled_ || extra_ != sc_core::SC_ZERO_TIME || fail_first_ <= fail_last_; }
+bool Dram::troubled() const {
+  return stalled_ || extra_ != sc_core::SC_ZERO_TIME || fail_first_ <= fail_last_;
+}
 
-void Dram::revoke() { socket->invalidate_direct_mem_ptr(0, data_.size() - 1); }
+void Dram::revoke() {
+  socket->invalidate_direct_mem_ptr(0, data_.size() - 1);
+}
 
 void Dram::transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
   if (stalled_) {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "tlm/spec/platform.h"
+#include "tlm/unit/simulation.h"
 
 namespace vtd::soc {
 namespace {
@@ -200,6 +201,11 @@ DmaOutcome Endpoint::access(Iova iova, std::uint8_t* data, std::uint32_t bytes, 
 }
 
 void Endpoint::count(Access kind, std::uint32_t bytes, const DmaOutcome& outcome) {
+  if (outcome.ok) {
+    const std::size_t slice = now_ps() / kThroughputSlicePs;
+    if (throughput_.size() <= slice) throughput_.resize(slice + 1);
+    throughput_[slice] += bytes;
+  }
   for (StreamStatistics* s : {&total_, &phases_[phase_]}) {
     if (!outcome.ok) {
       if (outcome.fault != FaultReason::kNone)
@@ -224,8 +230,8 @@ void Endpoint::check_memory(const std::function<std::uint64_t(Iova)>& read8) {
       const std::uint64_t found = read8(slot.iova + i * kWord);
       if (found == expected) continue;
       ++total_.mismatches;
-      complain(fmt::format("{}: memory of block at {:#x}, byte {}: expected {:#x}, found {:#x}", config_.name, slot.iova,
-                           i * kWord, expected, found));
+      complain(fmt::format("{}: memory of block at {:#x}, byte {}: expected {:#x}, found {:#x}", config_.name,
+                           slot.iova, i * kWord, expected, found));
       break;
     }
   }

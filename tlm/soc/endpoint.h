@@ -36,10 +36,10 @@ struct EndpointConfig {
   unsigned unit = 0;
   std::vector<Window> windows;
   Pattern pattern = Pattern::kSequential;
-  std::uint32_t block = 256;                    ///< bytes, 64..65536, a multiple of 8
-  unsigned outstanding = 4;                     ///< requests in flight, 1..64
+  std::uint32_t block = 256;                       ///< bytes, 64..65536, a multiple of 8
+  unsigned outstanding = 4;                        ///< requests in flight, 1..64
   sc_core::sc_time interval{100, sc_core::SC_NS};  ///< of one worker, between two requests
-  bool ignore_bus_master = false;               ///< a broken device: goes on when bus-mastering is off
+  bool ignore_bus_master = false;                  ///< a broken device: goes on when bus-mastering is off
   std::uint64_t seed = 1;
 };
 
@@ -64,6 +64,9 @@ struct DmaOutcome {
   FaultReason fault = FaultReason::kNone;  ///< when a unit refused it
   sc_core::sc_time latency;
 };
+
+/// Length of a slice of Endpoint::throughput(), picoseconds.
+inline constexpr std::uint64_t kThroughputSlicePs = 10'000'000;
 
 class Endpoint : public RegisterDevice {
  public:
@@ -95,6 +98,8 @@ class Endpoint : public RegisterDevice {
   void set_phase(std::size_t phase);
   [[nodiscard]] const StreamStatistics& total() const { return total_; }
   [[nodiscard]] const std::vector<StreamStatistics>& phases() const { return phases_; }
+  /// Bytes that were moved in each slice of kThroughputSlicePs of simulated time, from time 0 to the last transfer.
+  [[nodiscard]] const std::vector<std::uint64_t>& throughput() const { return throughput_; }
   /// What is wrong with the data of the stream, in words, first errors only.
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
 
@@ -138,6 +143,7 @@ class Endpoint : public RegisterDevice {
   std::size_t phase_ = 0;
   StreamStatistics total_;
   std::vector<StreamStatistics> phases_{1};
+  std::vector<std::uint64_t> throughput_;
   std::vector<std::string> complaints_;
   std::vector<Listener> listeners_;
   std::vector<std::function<void(const Endpoint&)>> on_activity_;

@@ -14,7 +14,8 @@ namespace {
 constexpr std::array<HazardInfo, static_cast<std::size_t>(Hazard::kCount)> kHazards{{
     {Hazard::kMisdirected, "misdirected", "a granted address reached another page than the intended one",
      "a paging entry of a preserved table points at another page"},
-    {Hazard::kAccessAfterRevoke, "access-after-revoke", "a right was used after the invalidation that ends it completed",
+    {Hazard::kAccessAfterRevoke, "access-after-revoke",
+     "a right was used after the invalidation that ends it completed",
      "shutdown cleaning or unmap without its invalidations"},
     {Hazard::kRevokeWithoutInvalidation, "revoke-without-invalidation",
      "a right was ended, yet no invalidation was completed since that began: caches may still hold it",
@@ -31,28 +32,36 @@ constexpr std::array<HazardInfo, static_cast<std::size_t>(Hazard::kCount)> kHaza
      "a table page left out of the preserved set, plausible poison"},
     {Hazard::kUnowned, "unowned", "DMA reached memory that was never granted to the device",
      "a mapping that the story does not know"},
-    {Hazard::kLostAccess, "lost-access", "a granted access was refused", "a paging entry cleared under a granted mapping"},
+    {Hazard::kLostAccess, "lost-access", "a granted access was refused",
+     "a paging entry cleared under a granted mapping"},
     {Hazard::kTranslationDropped, "translation-dropped", "translation was switched off during a live update",
      "GCMD written without TE"},
-    {Hazard::kRootChanged, "root-changed", "the root pointer changed during a live update", "RTADDR written with another root"},
+    {Hazard::kRootChanged, "root-changed", "the root pointer changed during a live update",
+     "RTADDR written with another root"},
 }};
 
 bool contains(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
   return at >= base && at - base < size && length <= size - (at - base);
 }
 
-bool in(PhysAddr address, std::uint64_t base, std::uint64_t size) { return address >= base && address - base < size; }
+bool in(PhysAddr address, std::uint64_t base, std::uint64_t size) {
+  return address >= base && address - base < size;
+}
 
 }  // namespace
 
-const HazardInfo& info(Hazard hazard) { return kHazards.at(static_cast<std::size_t>(hazard)); }
+const HazardInfo& info(Hazard hazard) {
+  return kHazards.at(static_cast<std::size_t>(hazard));
+}
 
 void IsolationMonitor::grant(SourceId source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
   begin_grant(source, iova, address, size, rights);
   end_grant(source);
 }
 
-void IsolationMonitor::end_grant(SourceId source) { change(source, 0, kEverything, State::kGranting, State::kGranted); }
+void IsolationMonitor::end_grant(SourceId source) {
+  change(source, 0, kEverything, State::kGranting, State::kGranted);
+}
 
 void IsolationMonitor::cancel_grant(SourceId source) {
   std::erase_if(grants_, [&](const Grant& g) { return g.source == source && g.state == State::kGranting; });
@@ -106,7 +115,9 @@ void IsolationMonitor::reclaim(PhysAddr address, std::uint64_t size) {
   std::erase_if(recycled_, [&](PhysAddr page) { return in(page, address, size); });
 }
 
-void IsolationMonitor::hold_translation(bool hold) { hold_ = hold; }
+void IsolationMonitor::hold_translation(bool hold) {
+  hold_ = hold;
+}
 
 void IsolationMonitor::delivered(SourceId source, Iova iova, PhysAddr address, std::uint64_t length, Access access) {
   ++checked_;

@@ -64,7 +64,8 @@ std::uint64_t Mailbox::wait_for_command() {
 std::uint64_t Mailbox::read(std::uint64_t offset, unsigned) {
   if (offset == mailbox::kWait) return wait_for_command();
   if (offset == mailbox::kCommand) return static_cast<std::uint64_t>(command_);
-  if (offset >= mailbox::kArg && offset < mailbox::kArg + 8 * mailbox::kArgs) return args_[(offset - mailbox::kArg) / 8];
+  if (offset >= mailbox::kArg && offset < mailbox::kArg + 8 * mailbox::kArgs)
+    return args_[(offset - mailbox::kArg) / 8];
   if (offset == mailbox::kStatus) return static_cast<std::uint64_t>(status_);
   if (offset >= mailbox::kResult && offset < mailbox::kResult + 8 * mailbox::kResults)
     return results_[(offset - mailbox::kResult) / 8];

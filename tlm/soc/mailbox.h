@@ -59,9 +59,9 @@ class Mailbox : public RegisterDevice {
   platform::Status boot_status_ = platform::Status::kOk;
 
   std::uint64_t sequence_ = 0;
-  bool posted_ = false;      ///< a command waits to be taken
-  bool answered_ = true;     ///< the last command is complete
-  bool was_reset_ = false;   ///< since the last command was posted
+  bool posted_ = false;     ///< a command waits to be taken
+  bool answered_ = true;    ///< the last command is complete
+  bool was_reset_ = false;  ///< since the last command was posted
   bool abort_wait_ = false;
   platform::Command command_{};
   std::array<std::uint64_t, platform::mailbox::kArgs> args_{};

@@ -127,14 +127,15 @@ void Platform::connect() {
   resets_.after([this](p::reset::Kind kind) { after_reset(kind); });
 }
 
-void Platform::start_of_simulation() { boot_image_a(); }
+void Platform::start_of_simulation() {
+  boot_image_a();
+}
 
 void Platform::boot_image_a() {
   const std::vector<std::uint8_t>& image = images_.image(0);
   p::ImageHeader header{};
   std::memcpy(&header, image.data(), sizeof header);
-  if (header.load_address + header.memory_size > dram_.size())
-    throw std::runtime_error("image A lies outside DRAM");
+  if (header.load_address + header.memory_size > dram_.size()) throw std::runtime_error("image A lies outside DRAM");
   std::copy(image.begin() + sizeof header, image.end(), dram_.data() + header.load_address);
   cpu_->restart(header.entry);
 }
@@ -172,9 +173,8 @@ void Platform::set_waves(WaveFile& waves) {
   mailbox_.on_command([this](std::optional<p::Command> command) { waves_->command(command); });
   interrupts_.on_message([this] { waves_->interrupt(interrupts_.messages().size()); });
   for (const auto& endpoint : endpoints_)
-    endpoint->on_activity([this](const Endpoint& e) {
-      waves_->endpoint(e.config().name, e.in_flight(), e.total().transfers());
-    });
+    endpoint->on_activity(
+        [this](const Endpoint& e) { waves_->endpoint(e.config().name, e.in_flight(), e.total().transfers()); });
 }
 
 void Platform::set_phase(const std::string& text) {

@@ -21,7 +21,8 @@ PlatformWaves::PlatformWaves(WaveFile& waves, const std::vector<std::string>& en
       reset_(waves.add(kScope, "reset", 1)),
       interrupts_(waves.add(kScope, "interrupts", kCounterBits)) {
   for (const std::string& name : endpoints)
-    endpoints_[name] = {waves.add(kScope, name + "_in_flight", 8), waves.add(kScope, name + "_transfers", kCounterBits)};
+    endpoints_[name] = {waves.add(kScope, name + "_in_flight", 8),
+                        waves.add(kScope, name + "_transfers", kCounterBits)};
 }
 
 void PlatformWaves::show(SignalId signal, std::uint64_t value) {
@@ -34,15 +35,21 @@ void PlatformWaves::phase(std::string_view text) {
   waves_.set_text(phase_, text, now_ps());
 }
 
-void PlatformWaves::firmware(platform::LifecycleState state) { show(firmware_, static_cast<std::uint64_t>(state)); }
+void PlatformWaves::firmware(platform::LifecycleState state) {
+  show(firmware_, static_cast<std::uint64_t>(state));
+}
 
 void PlatformWaves::command(std::optional<platform::Command> command) {
   show(command_, command ? static_cast<std::uint64_t>(*command) : 0);
 }
 
-void PlatformWaves::reset() { show(reset_, ++resets_ % 2); }
+void PlatformWaves::reset() {
+  show(reset_, ++resets_ % 2);
+}
 
-void PlatformWaves::interrupt(std::uint64_t count) { show(interrupts_, kCounter.of(count)); }
+void PlatformWaves::interrupt(std::uint64_t count) {
+  show(interrupts_, kCounter.of(count));
+}
 
 void PlatformWaves::endpoint(const std::string& name, std::uint64_t in_flight, std::uint64_t transfers) {
   const EndpointSignals& signals = endpoints_.at(name);

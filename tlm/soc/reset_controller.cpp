@@ -28,12 +28,18 @@ ResetController::ResetController(sc_core::sc_module_name name, Dram& dram, Poiso
 
 std::uint64_t* ResetController::retained(std::uint64_t offset) {
   switch (offset) {
-    case reset::kHandover: return &handover_;
-    case reset::kEntry: return &entry_;
-    case reset::kTracker: return &tracker_;
-    case reset::kScratchBase: return &scratch_base_;
-    case reset::kScratchSize: return &scratch_size_;
-    default: return nullptr;
+    case reset::kHandover:
+      return &handover_;
+    case reset::kEntry:
+      return &entry_;
+    case reset::kTracker:
+      return &tracker_;
+    case reset::kScratchBase:
+      return &scratch_base_;
+    case reset::kScratchSize:
+      return &scratch_size_;
+    default:
+      return nullptr;
   }
 }
 
@@ -84,10 +90,18 @@ void ResetController::poison_page(std::uint64_t address) {
   const std::uint64_t entry = ss::kR.mask() | ss::kW.mask() | kCanaryPage;
   for (std::uint64_t at = address; at < address + kPageSize; at += kWord) {
     switch (poison_) {
-      case PoisonMode::kZero: dram_.poke(at, 0); break;
-      case PoisonMode::kOnes: dram_.poke(at, ~std::uint64_t{0}); break;
-      case PoisonMode::kRandom: dram_.poke(at, next_random(random_)); break;
-      case PoisonMode::kPlausible: dram_.poke(at, entry); break;
+      case PoisonMode::kZero:
+        dram_.poke(at, 0);
+        break;
+      case PoisonMode::kOnes:
+        dram_.poke(at, ~std::uint64_t{0});
+        break;
+      case PoisonMode::kRandom:
+        dram_.poke(at, next_random(random_));
+        break;
+      case PoisonMode::kPlausible:
+        dram_.poke(at, entry);
+        break;
     }
   }
 }

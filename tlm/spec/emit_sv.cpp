@@ -57,7 +57,10 @@ void emit_package() {
   std::puts("endpackage");
 }
 
-void line(unsigned value, const std::string& name) { std::printf("%02x %s\n", value, name.c_str()); }
+/// The viewer compares the value's hexadecimal digits as text, so their number must be that of the signal.
+void line(unsigned value, const std::string& name, int digits = 2) {
+  std::printf("%0*x %s\n", digits, value, name.c_str());
+}
 
 void filter_faults() {
   for (const FaultInfo& f : kFaults) line(static_cast<unsigned>(f.reason), f.name);
@@ -68,7 +71,7 @@ void filter_lifecycle() {
 }
 void filter_walk_state() {
   unsigned value = 0;
-  for (const char* name : {"idle", "read", "wait", "done"}) line(value++, name);
+  for (const char* name : {"idle", "read", "wait", "done"}) line(value++, name, 1);
 }
 void filter_descriptor() {
   unsigned value = 1;

@@ -29,10 +29,7 @@ std::string CrashReport::text() const {
 }
 
 Cpu::Cpu(sc_core::sc_module_name name, CpuConfig config, Dram& dram)
-    : sc_module(name),
-      config_(std::move(config)),
-      dram_(dram),
-      instruction_time_(config_.period * config_.cpi) {
+    : sc_module(name), config_(std::move(config)), dram_(dram), instruction_time_(config_.period * config_.cpi) {
   if (instruction_time_ == sc_core::SC_ZERO_TIME) throw std::invalid_argument("cpu: cpi and period must be positive");
   quantum_ = std::max<std::uint64_t>(1, config_.quantum.value() / instruction_time_.value());
   sc_core::sc_spawn_options options;
@@ -105,7 +102,8 @@ std::unique_ptr<Cpu> make_cpu(sc_core::sc_module_name name, const CpuConfig& con
 #ifdef VTDSIM_ISS
   return std::make_unique<IssCpu>(name, config, dram);
 #else
-  throw std::invalid_argument("this build has no instruction-set simulator: configure with -DVTDSIM_ISS=ON, or use the native CPU");
+  throw std::invalid_argument(
+      "this build has no instruction-set simulator: configure with -DVTDSIM_ISS=ON, or use the native CPU");
 #endif
 }
 

@@ -34,10 +34,10 @@ struct FirmwareFiles {
 
 struct CpuConfig {
   CpuKind kind = CpuKind::kIss;
-  double cpi = 1;                                 ///< clock cycles an instruction, > 0
-  sc_core::sc_time period{1, sc_core::SC_NS};     ///< of the clock
-  sc_core::sc_time quantum{1, sc_core::SC_US};    ///< longest run between two yields
-  std::array<FirmwareFiles, 2> firmware;          ///< images A and B
+  double cpi = 1;                               ///< clock cycles an instruction, > 0
+  sc_core::sc_time period{1, sc_core::SC_NS};   ///< of the clock
+  sc_core::sc_time quantum{1, sc_core::SC_US};  ///< longest run between two yields
+  std::array<FirmwareFiles, 2> firmware;        ///< images A and B
 };
 
 /// One register access of the CPU, when it has been answered.
@@ -52,10 +52,10 @@ struct MmioAccess {
 /// Why and where the firmware crashed.
 struct CrashReport {
   sc_core::sc_time time;
-  std::string reason;                                           ///< "read of 8 bytes at 0x..: nothing there"
-  std::string where;                                            ///< function and offset
+  std::string reason;                                            ///< "read of 8 bytes at 0x..: nothing there"
+  std::string where;                                             ///< function and offset
   std::vector<std::pair<std::string, std::uint64_t>> registers;  ///< empty on the native CPU
-  std::vector<std::string> backtrace;                           ///< innermost first
+  std::vector<std::string> backtrace;                            ///< innermost first
   /// All of it, several lines.
   [[nodiscard]] std::string text() const;
 };
@@ -111,7 +111,7 @@ class Cpu : public sc_core::sc_module {
   std::uint64_t instructions_ = 0;
   bool restart_pending_ = false;
   std::uint64_t entry_ = 0;
-  sc_core::sc_time start_;   ///< not before
+  sc_core::sc_time start_;  ///< not before
   sc_core::sc_event restarted_;
   std::optional<CrashReport> crash_;
   std::vector<std::function<void(const CrashReport&)>> on_crash_;

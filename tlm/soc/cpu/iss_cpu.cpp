@@ -23,10 +23,10 @@ struct Range {
 };
 /// Backed by pages whose contents are set just before the guest reads them.
 constexpr std::array kMmio{
-    Range{platform::kMailboxBase, platform::kEndpointBase + platform::kMaxEndpoints * platform::kEndpointStride -
-                                      platform::kMailboxBase},
+    Range{platform::kMailboxBase,
+          platform::kEndpointBase + platform::kMaxEndpoints* platform::kEndpointStride - platform::kMailboxBase},
     Range{platform::kImageStoreBase, 2 * platform::kImageStoreStride},
-    Range{platform::kUnitBase, platform::kMaxUnits * platform::kUnitStride},
+    Range{platform::kUnitBase, platform::kMaxUnits* platform::kUnitStride},
 };
 
 constexpr std::pair<const char*, int> kRegisters[] = {
@@ -39,9 +39,12 @@ constexpr std::pair<const char*, int> kRegisters[] = {
 
 const char* verb(uc_mem_type type) {
   switch (type) {
-    case UC_MEM_FETCH_UNMAPPED: return "fetch";
-    case UC_MEM_WRITE_UNMAPPED: return "write";
-    default: return "read";
+    case UC_MEM_FETCH_UNMAPPED:
+      return "fetch";
+    case UC_MEM_WRITE_UNMAPPED:
+      return "write";
+    default:
+      return "read";
   }
 }
 
@@ -113,8 +116,7 @@ class IssCpu::Engine {
   }
 
   static bool on_unmapped(uc_engine*, uc_mem_type type, std::uint64_t address, int bytes, std::int64_t, void* self) {
-    static_cast<Engine*>(self)->stop(
-        fmt::format("{} of {} bytes at {:#x}: nothing there", verb(type), bytes, address));
+    static_cast<Engine*>(self)->stop(fmt::format("{} of {} bytes at {:#x}: nothing there", verb(type), bytes, address));
     return false;
   }
 
@@ -172,7 +174,9 @@ IssCpu::IssCpu(sc_core::sc_module_name name, const CpuConfig& config, Dram& dram
     if (!config.firmware[i].symbols.empty()) symbols_[i] = ElfSymbols(config.firmware[i].symbols);
 }
 
-void IssCpu::execute(std::uint64_t entry) { Engine(*this).run(entry); }
+void IssCpu::execute(std::uint64_t entry) {
+  Engine(*this).run(entry);
+}
 
 std::string IssCpu::describe(std::uint64_t address) const {
   for (const ElfSymbols& symbols : symbols_) {

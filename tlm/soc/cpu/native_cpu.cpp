@@ -125,7 +125,8 @@ struct NativeCpu::Services {
 
   static void answer(NativeCpu& self, const char* what, std::uint64_t address, unsigned bytes, Access result) {
     if (self.restart_pending()) throw Restarted{};
-    if (result == Access::kBusError) throw_crash(fmt::format("{} of {} bytes at {:#x}: bus error", what, bytes, address));
+    if (result == Access::kBusError)
+      throw_crash(fmt::format("{} of {} bytes at {:#x}: bus error", what, bytes, address));
   }
 
   static std::uint64_t mmio_read(void* context, std::uint64_t address, unsigned bytes) {
@@ -174,6 +175,7 @@ NativeCpu::NativeCpu(sc_core::sc_module_name name, const CpuConfig& config, Dram
     platform::ImageHeader header{};
     if (file.size() < sizeof header) throw std::invalid_argument(files.image + " is not a firmware image");
     std::memcpy(&header, file.data(), sizeof header);
+    if (!std::ifstream(files.native)) throw std::invalid_argument("cannot read firmware image " + files.native);
     images_.push_back({header.load_address, header.entry, {file.begin() + sizeof header, file.end()}, files.native});
   }
 }
