@@ -2,6 +2,7 @@
 // The machine with its real firmware, on both CPUs: boot, update under DMA, poison, slow unit, crash.
 #include <gmock/gmock.h>
 
+#include <stdexcept>
 #include <tuple>
 
 #include "tests/soc/machine.h"
@@ -102,6 +103,59 @@ TEST_P(PlatformTest, ColdResetLosesEverything) {
   });
   EXPECT_EQ(m.resets().resets(), 1U);
   EXPECT_THAT(m.monitor().violations(), IsEmpty());
+}
+
+// ---- two units
+// -------------------------------------------------------------------------------------------------------
+
+class TwoUnitsTest : public testing::TestWithParam<CpuKind> {
+ protected:
+  static PlatformConfig config() {
+    PlatformConfig c = machine_config(GetParam());
+    c.units.resize(2);
+    c.endpoints[1].unit = 1;
+    return c;
+  }
+  Machine m{config()};
+};
+INSTANTIATE_TEST_SUITE_P(Cpus, TwoUnitsTest, testing::ValuesIn(kCpus), [](const auto& p) { return name_of(p.param); });
+
+TEST_P(TwoUnitsTest, EachTranslatesItsOwnDevice) {
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.map_and_attach(2, kD2, kMemory2);
+    m.monitor().hold_translation(true);
+    m.endpoint(0).start();
+    m.endpoint(1).start();
+    sc_core::wait(us(100));
+    m.endpoint(0).stop();
+    m.endpoint(1).stop();
+  });
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_GT(m.endpoint(i).total().transfers(), 100U);
+    EXPECT_EQ(m.endpoint(i).total().mismatches, 0U);
+    EXPECT_EQ(m.unit(i).statistics().sources.size(), 1U);
+    EXPECT_GT(m.unit(i).statistics().walks, 0U);
+  }
+  EXPECT_THAT(m.monitor().violations(), IsEmpty());
+}
+
+TEST(PlatformConfigTest, MachinesThatCannotBeBuiltAreRefused) {
+  PlatformConfig no_unit = machine_config();
+  no_unit.units.clear();
+  EXPECT_THROW(Platform("a", no_unit), std::invalid_argument);
+  PlatformConfig wrong_unit = machine_config();
+  wrong_unit.endpoints[1].unit = 1;
+  EXPECT_THROW(Platform("b", wrong_unit), std::invalid_argument);
+  PlatformConfig same_name = machine_config();
+  same_name.endpoints[1].name = "D1";
+  EXPECT_THROW(Platform("c", same_name), std::invalid_argument);
+  PlatformConfig no_firmware = machine_config();
+  no_firmware.firmware_dir = "nowhere";
+  EXPECT_THROW(Platform("d", no_firmware), std::invalid_argument);
+  no_firmware.cpu = CpuKind::kIss;
+  EXPECT_ANY_THROW(Platform("e", no_firmware));
 }
 
 // ---- 64 misses, stalled memory, an invalidation

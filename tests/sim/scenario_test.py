@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A scenario behaves the same on every walker and CPU, and the same seed gives the same run.
+
+Usage: scenario_test.py equal VTDSIM SCENARIO [--cpus iss,native] [--walkers model,rtl,lockstep]
+       scenario_test.py reproduce VTDSIM SCENARIO ...
+       scenario_test.py inject VTDSIM ...
+       scenario_test.py exits VTDSIM
+"""
+import argparse
+import itertools
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+# --inject on the live update, and what must be said of it.
+INJECTIONS = [
+    ("preserved.table[1]", r"domain\[0\]\.table_page = 0x[0-9a-f]+: not preserved"),
+    ("preserved.table[2]", r"domain\[0\]\.table_page = 0x[0-9a-f]+: not preserved"),
+    ("preserved.table[4]", r"domain\[0\]\.top_table = 0x[0-9a-f]+: not preserved"),
+    ("preserved.context", r"unit\[0\]\.context_table = 0x[0-9a-f]+: not preserved"),
+    ("preserved.root", r"unit\[0\]\.root_table = 0x[0-9a-f]+: not preserved"),
+    ("preserved.memory", r"memory\[0\]\.base = 0x[0-9a-f]+: not all of its pages are preserved"),
+    ("image.device[0].attachment_id=0", r"device\[0\]\.attachment_id = 0: reserved, expected 2 <= did < 65536"),
+    ("image.device[0].attachment_id=1", r"device\[0\]\.attachment_id = 1: reserved, expected 2 <= did < 65536"),
+    ("image.device[0].attachment_id=65536", r"device\[0\]\.attachment_id = 65536: out of range, expected 2 <= did < 65536"),
+    ("image.device[0].attachment_id=9", r"device\[0\]\.attachment_id = 9: "),
+    ("image.unit[0].root_table=0x2001000", r"unit\[0\]\.root_table = 0x2001000: "),
+    ("image.iommu.version=2", r"iommu\.version = 2: unknown, expected 1"),
+    ("firmware.skip_clean_invalidation=1", r"revoke-without-invalidation"),
+]
+# The same image under `verify: trusting`: what must stay fatal.
+TRUSTING = [
+    ("image.device[0].attachment_id=0", r"attachment_id = 0"),
+    ("image.device[0].attachment_id=65536", r"attachment_id = 65536"),
+    ("preserved.table[1]", r"table_page = 0x[0-9a-f]+: cannot be reclaimed"),
+    ("image.iommu.version=2", r"iommu\.version = 2"),
+]
+
+
+class Runner:
+    def __init__(self, program):
+        self.program = program
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="vtdsim_test_"))
+        self.count = 0
+
+    def __call__(self, *arguments):
+        self.count += 1
+        out = self.work / str(self.count)
+        command = [self.program, "run", *arguments, "--out", str(out), "--quiet"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        result.command = " ".join(command)
+        return result
+
+
+def first_difference(a, b):
+    for number, (x, y) in enumerate(itertools.zip_longest(a.splitlines(), b.splitlines()), 1):
+        if x != y:
+            return f"line {number}:\n  {x}\n  {y}"
+    return "none"
+
+
+def equal(run, scenario, walkers, cpus):
+    reference = None
+    for walker, cpu in itertools.product(walkers, cpus):
+        trace = run.work / f"normalised_{walker}_{cpu}"
+        result = run(scenario, "--walker", walker, "--cpu", cpu, "--trace-normalised", str(trace))
+        if result.returncode != 0:
+            return f"{result.command}\nexit status {result.returncode}\n{result.stdout}{result.stderr}"
+        text = trace.read_text()
+        if len(text.splitlines()) < 100:
+            return f"{result.command}\nthe trace is too short to mean anything"
+        if reference is None:
+            reference = (walker, cpu, text)
+        elif text != reference[2]:
+            return (f"{scenario}: {walker}/{cpu} differs from {reference[0]}/{reference[1]} at "
+                    f"{first_difference(reference[2], text)}")
+    return None
+
+
+def reproduce(run, scenario, walkers, cpus):
+    for walker, cpu in itertools.product(walkers, cpus):
+        traces = []
+        for attempt in range(2):
+            trace = run.work / f"full_{walker}_{cpu}_{attempt}"
+            result = run(scenario, "--walker", walker, "--cpu", cpu, "--seed", "7", "--trace-full", str(trace))
+            if result.returncode != 0:
+                return f"{result.command}\nexit status {result.returncode}\n{result.stdout}{result.stderr}"
+            traces.append(trace.read_text())
+        if traces[0] != traces[1]:
+            return f"{scenario} {walker}/{cpu}: seed 7 twice differs at {first_difference(*traces)}"
+        other = run.work / "full_other"
+        run(scenario, "--walker", walker, "--cpu", cpu, "--seed", "8", "--trace-full", str(other))
+        if other.read_text() == traces[0]:
+            return f"{scenario} {walker}/{cpu}: seeds 7 and 8 give the same run; the trace shows nothing"
+    # Clocking the walker edge by edge gives the same run as clocking it in bursts.
+    burst, edges = run.work / "burst", run.work / "edges"
+    run(scenario, "--walker", walkers[0], "--cpu", cpus[0], "--trace-full", str(burst))
+    run(scenario, "--walker", walkers[0], "--cpu", cpus[0], "--every-cycle", "--trace-full", str(edges))
+    if sorted(burst.read_text().splitlines()) != sorted(edges.read_text().splitlines()):
+        return f"{scenario}: burst and every-cycle differ at {first_difference(burst.read_text(), edges.read_text())}"
+    return None
+
+
+def inject(run, cpus):
+    cases = [(place, said, []) for place, said in INJECTIONS]
+    cases += [(place, said, ["--verify", "trusting"]) for place, said in TRUSTING]
+    for cpu in cpus:
+        for place, said, more in cases:
+            result = run("live_update", "--inject", place, "--cpu", cpu, *more)
+            if result.returncode != 1:
+                return f"{result.command}\nexit status {result.returncode}, expected 1\n{result.stdout}"
+            if not re.search(said, result.stdout):
+                return f"{result.command}\nnothing was said of {said!r}:\n{result.stdout}"
+    return None
+
+
+def exits(run):
+    cases = [
+        (["no_such_story"], 2, "there is no scenario"),
+        (["live_update", "--walker", "imaginary"], 2, "walker"),
+        (["live_update", "--no-such-option"], 2, "no-such-option"),
+        (["live_update", "--seed", "0"], 2, "seed"),
+        (["live_update", "--inject", "nowhere=1"], 2, "unknown place 'nowhere'"),
+        (["live_update", "--inject", "image.device[0].attachment_id=many"], 2, "must be a number"),
+        (["live_update", "--inject", "image.device[0].colour=1"], 2, "has no field 'colour'"),
+        (["live_update", "--firmware", "/nowhere"], 4, "/nowhere"),
+    ]
+    for arguments, status, said in cases:
+        result = run(*arguments)
+        if result.returncode != status or said not in result.stdout + result.stderr:
+            return f"{result.command}\nexit status {result.returncode}, expected {status} and {said!r}:\n{result.stdout}{result.stderr}"
+    # A story that runs out of simulated time.
+    story = run.work / "slow.yaml"
+    story.write_text("name: slow\nplatform: {limit: 1 ms}\nsteps:\n  - wait: 100 ms\n")
+    result = run(str(story))
+    if result.returncode != 3 or "simulated-time limit" not in result.stderr:
+        return f"{result.command}\nexit status {result.returncode}, expected 3\n{result.stderr}"
+    # What a failing run prints repeats it.
+    result = run("live_update", "--inject", "image.device[0].attachment_id=1", "--seed", "5")
+    if "rerun: sim/run live_update --walker rtl" not in result.stdout or "--seed 5 --inject" not in result.stdout:
+        return f"no rerun command:\n{result.stdout}"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["equal", "reproduce", "inject", "exits"])
+    parser.add_argument("program")
+    parser.add_argument("scenarios", nargs="*")
+    parser.add_argument("--cpus", default="iss,native")
+    parser.add_argument("--walkers", default="model,rtl,lockstep")
+    options = parser.parse_args()
+    run = Runner(options.program)
+    walkers, cpus = options.walkers.split(","), options.cpus.split(",")
+    failure = None
+    if options.what == "inject":
+        failure = inject(run, cpus)
+    elif options.what == "exits":
+        failure = exits(run)
+    else:
+        check = equal if options.what == "equal" else reproduce
+        for scenario in options.scenarios:
+            failure = failure or check(run, scenario, walkers, cpus)
+    print(failure or f"{options.what}: {run.count} runs as expected")
+    sys.exit(1 if failure else 0)
+
+
+if __name__ == "__main__":
+    main()
