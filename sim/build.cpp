@@ -6,7 +6,9 @@
 namespace vtd::sim {
 namespace {
 
-sc_core::sc_time from_ns(std::uint64_t ns) { return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS); }
+sc_core::sc_time from_ns(std::uint64_t ns) {
+  return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS);
+}
 
 std::string pick(const std::string& override_value, const Params& p, const char* key, const char* otherwise) {
   return override_value.empty() ? p.text(key, otherwise) : override_value;
@@ -38,7 +40,9 @@ UnitConfig unit_config(const Scenario& s, const Overrides& o, const Choice& choi
   unit.caches.iotlb.ways = static_cast<unsigned>(p.number("iotlb_ways", unit.caches.iotlb.ways));
   unit.mode = pick(o.timing, p, "timing", "loose") == "cycle" ? TimingMode::kCycleTrue : TimingMode::kLooselyTimed;
   unit.stepping = o.every_cycle ? Stepping::kEveryCycle : Stepping::kBurst;
-  unit.walker = choice.walker == "model" ? WalkerKind::kModel : choice.walker == "rtl" ? WalkerKind::kRtl : WalkerKind::kLockstep;
+  unit.walker = choice.walker == "model" ? WalkerKind::kModel
+                : choice.walker == "rtl" ? WalkerKind::kRtl
+                                         : WalkerKind::kLockstep;
   unit.seed = choice.seed;
   return unit;
 }
@@ -61,10 +65,12 @@ soc::EndpointConfig endpoint_config(const EndpointDeclaration& d, std::uint64_t 
 }  // namespace
 
 Choice choose(const Scenario& s, const Overrides& o) {
-  return {pick(o.walker, s.platform, "walker", "rtl"), pick(o.cpu, s.platform, "cpu", "iss"), o.seed != 0 ? o.seed : s.seed};
+  return {pick(o.walker, s.platform, "walker", "rtl"), pick(o.cpu, s.platform, "cpu", "iss"),
+          o.seed != 0 ? o.seed : s.seed};
 }
 
-soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const std::string& firmware_dir, std::uint64_t policy) {
+soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const std::string& firmware_dir,
+                                    std::uint64_t policy) {
   const Params& p = s.platform;
   const Choice choice = choose(s, o);
   soc::PlatformConfig c;
@@ -73,8 +79,8 @@ soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const
   c.cpu = choice.cpu == "native" ? soc::CpuKind::kNative : soc::CpuKind::kIss;
   c.firmware_dir = firmware_dir;
   const std::string poison = pick(o.poison, p, "poison", "plausible");
-  c.poison = poison == "zero" ? soc::PoisonMode::kZero
-             : poison == "ones" ? soc::PoisonMode::kOnes
+  c.poison = poison == "zero"     ? soc::PoisonMode::kZero
+             : poison == "ones"   ? soc::PoisonMode::kOnes
              : poison == "random" ? soc::PoisonMode::kRandom
                                   : soc::PoisonMode::kPlausible;
   c.seed = choice.seed;

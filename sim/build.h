@@ -17,7 +17,7 @@ struct Overrides {
   std::string timing;
   std::string poison;
   std::string verify;
-  std::uint64_t seed = 0;  ///< 0: the scenario's
+  std::uint64_t seed = 0;    ///< 0: the scenario's
   bool every_cycle = false;  ///< clock the walker edge by edge
 };
 

@@ -45,7 +45,8 @@ std::string explain_register(const std::vector<std::string>& arguments) {
   const std::string name = arguments[0].substr(0, equals);
   for (const Register& r : kRegisters) {
     if (name != r.name) continue;
-    const std::string where = r.offset == Register::kPlaced ? "placed by ECAP.IRO" : fmt::format("offset {:#x}", r.offset);
+    const std::string where =
+        r.offset == Register::kPlaced ? "placed by ECAP.IRO" : fmt::format("offset {:#x}", r.offset);
     std::string out = fmt::format("{}: {}, {} bits, VT-d {}\n", r.name, where, r.bits, r.section);
     const std::uint64_t value = equals == std::string::npos ? 0 : number(arguments[0].substr(equals + 1));
     std::vector<Field> fields;
@@ -59,7 +60,8 @@ std::string explain_register(const std::vector<std::string>& arguments) {
   }
   std::vector<std::string> names;
   for (const Register& r : kRegisters) names.emplace_back(r.name);
-  throw std::invalid_argument(fmt::format("there is no register '{}', expected one of {}", name, fmt::join(names, ", ")));
+  throw std::invalid_argument(
+      fmt::format("there is no register '{}', expected one of {}", name, fmt::join(names, ", ")));
 }
 
 std::string explain_fault(const std::vector<std::string>& arguments) {
@@ -67,24 +69,32 @@ std::string explain_fault(const std::vector<std::string>& arguments) {
   const auto code = parse_number(arguments[0]);
   for (const FaultInfo& f : kFaults)
     if (arguments[0] == f.name || (code && *code == static_cast<std::uint64_t>(f.reason)))
-      return fmt::format("{:#04x} {}: {}\n  {}recorded when FPD is set; {}recoverable for ATS\n", static_cast<unsigned>(f.reason), f.name,
-                         f.text, f.qualified ? "not " : "", f.recoverable ? "" : "not ");
+      return fmt::format("{:#04x} {}: {}\n  {}recorded when FPD is set; {}recoverable for ATS\n",
+                         static_cast<unsigned>(f.reason), f.name, f.text, f.qualified ? "not " : "",
+                         f.recoverable ? "" : "not ");
   throw std::invalid_argument(fmt::format("there is no fault reason '{}'", arguments[0]));
 }
 
 std::string explain_entry(const std::vector<std::string>& arguments) {
-  const std::pair<const char*, std::span<const Field>> kinds[] = {
-      {"root", root::kAll},   {"context", ctx::kAll}, {"scalable-context", sctx::kAll}, {"pasid-directory", pasid_dir::kAll},
-      {"pasid", pasid::kAll}, {"second-stage", ss::kAll}, {"first-stage", fs::kAll},    {"fault-record", frcd::kAll},
-      {"irte", irte::kAll}};
+  const std::pair<const char*, std::span<const Field>> kinds[] = {{"root", root::kAll},
+                                                                  {"context", ctx::kAll},
+                                                                  {"scalable-context", sctx::kAll},
+                                                                  {"pasid-directory", pasid_dir::kAll},
+                                                                  {"pasid", pasid::kAll},
+                                                                  {"second-stage", ss::kAll},
+                                                                  {"first-stage", fs::kAll},
+                                                                  {"fault-record", frcd::kAll},
+                                                                  {"irte", irte::kAll}};
   std::vector<std::string> names;
   std::vector<std::uint64_t> words;
   for (std::size_t i = 1; i < arguments.size(); ++i) words.push_back(number(arguments[i]));
   for (const auto& [name, fields] : kinds) {
     names.emplace_back(name);
-    if (!arguments.empty() && arguments[0] == name && !words.empty()) return fmt::format("{}\n{}", name, fields_text(fields, words));
+    if (!arguments.empty() && arguments[0] == name && !words.empty())
+      return fmt::format("{}\n{}", name, fields_text(fields, words));
   }
-  throw std::invalid_argument(fmt::format("explain entry KIND WORD..., low word first; KIND is one of {}", fmt::join(names, ", ")));
+  throw std::invalid_argument(
+      fmt::format("explain entry KIND WORD..., low word first; KIND is one of {}", fmt::join(names, ", ")));
 }
 
 std::string explain_steps(const std::vector<std::string>& arguments) {
@@ -93,7 +103,8 @@ std::string explain_steps(const std::vector<std::string>& arguments) {
     if (!arguments.empty() && arguments[0] != s.name) continue;
     out += fmt::format("{}: {}\n", s.name, s.help);
     for (const Param& p : s.params)
-      out += fmt::format("  {:<12}{} {}{}\n", p.name, p.required ? "*" : " ", p.help, p.choices.empty() ? "" : fmt::format(" ({})", p.choices));
+      out += fmt::format("  {:<12}{} {}{}\n", p.name, p.required ? "*" : " ", p.help,
+                         p.choices.empty() ? "" : fmt::format(" ({})", p.choices));
   }
   if (out.empty()) throw std::invalid_argument(fmt::format("there is no step '{}'", arguments[0]));
   return out;
@@ -127,7 +138,8 @@ std::string explain(const std::string& topic, const std::vector<std::string>& ar
   VTD_MAILBOX_COMMANDS(VTD_X)
 #undef VTD_X
   if (out.empty())
-    throw std::invalid_argument(fmt::format("nothing is known about '{}', expected reg, fault, entry, steps, places, image, hazards or commands", topic));
+    throw std::invalid_argument(fmt::format(
+        "nothing is known about '{}', expected reg, fault, entry, steps, places, image, hazards or commands", topic));
   return out;
 }
 

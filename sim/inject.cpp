@@ -79,7 +79,8 @@ class TableReader {
 };
 
 std::optional<PhysAddr> record(soc::Platform& platform, const std::string& name, std::uint64_t index) {
-  return abi::find_record([&](PhysAddr a) { return platform.dram().peek(a); }, platform.resets().handover(), name, index);
+  return abi::find_record([&](PhysAddr a) { return platform.dram().peek(a); }, platform.resets().handover(), name,
+                          index);
 }
 
 PhysAddr need(std::optional<PhysAddr> address, const std::string& what) {
@@ -148,7 +149,8 @@ std::string apply_at_reset(soc::Platform& platform, const Injection& injection) 
 
 const std::vector<PlaceHelp>& places() {
   static const std::vector<PlaceHelp> kPlaces{
-      {"image.RECORD[N].FIELD=VALUE", "a field of the handover image, at the warm reset (records and fields: explain image)"},
+      {"image.RECORD[N].FIELD=VALUE",
+       "a field of the handover image, at the warm reset (records and fields: explain image)"},
       {"preserved.table[LEVEL]", "a page-table page left out of the preserved set"},
       {"preserved.root", "the root table left out of the preserved set"},
       {"preserved.context", "the first device's context table left out of the preserved set"},
@@ -169,8 +171,9 @@ std::string check_place(const std::string& place, bool has_value) {
       for (const abi::FieldInfo& f : abi::kFields)
         if (f.record == m[1].str()) fields.emplace_back(f.name);
       if (fields.empty())
-        return fmt::format("the image has no record '{}', expected root, iommu, unit, domain, device, session, file or memory",
-                           m[1].str());
+        return fmt::format(
+            "the image has no record '{}', expected root, iommu, unit, domain, device, session, file or memory",
+            m[1].str());
       return fmt::format("image record '{}' has no field '{}', expected one of {}", m[1].str(), m[3].str(),
                          fmt::join(fields, ", "));
     }
@@ -207,7 +210,8 @@ std::uint64_t Injector::policy() const {
 }
 
 bool Injector::waits_for_reset(const std::string& place) {
-  return std::regex_match(place, kImage) || std::regex_match(place, kPreservedTable) || std::regex_match(place, kPreserved);
+  return std::regex_match(place, kImage) || std::regex_match(place, kPreservedTable) ||
+         std::regex_match(place, kPreserved);
 }
 
 void Injector::at_reset(soc::Platform& platform) {
@@ -227,7 +231,8 @@ void Injector::at_reset(soc::Platform& platform) {
 
 void Injector::now(soc::Platform& platform, const Injection& injection) {
   std::smatch m;
-  if (!std::regex_match(injection.place, m, kEntry)) throw std::runtime_error(injection.place + " cannot be changed now");
+  if (!std::regex_match(injection.place, m, kEntry))
+    throw std::runtime_error(injection.place + " cannot be changed now");
   const soc::Endpoint* endpoint = platform.find_endpoint(m[1].str());
   if (endpoint == nullptr) throw std::runtime_error("there is no endpoint " + m[1].str());
   const auto level = static_cast<unsigned>(*parse_number(m[3].str()));

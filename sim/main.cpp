@@ -46,7 +46,9 @@ void write_file(const std::string& path, const std::string& text) {
   if (!file) throw std::runtime_error("cannot write " + path);
 }
 
-int exit_code(ExitStatus status) { return static_cast<int>(status); }
+int exit_code(ExitStatus status) {
+  return static_cast<int>(status);
+}
 
 /// Prints the mistakes of a file; true if there are any.
 bool print_mistakes(const Loaded& loaded) {
@@ -55,8 +57,10 @@ bool print_mistakes(const Loaded& loaded) {
 }
 
 std::string rerun_command(const Options& o, const Choice& choice) {
-  std::string text = fmt::format("sim/run {} --walker {} --cpu {} --seed {}", o.scenario, choice.walker, choice.cpu, choice.seed);
-  for (const auto& [option, value] : {std::pair{"--timing", o.overrides.timing}, {"--poison", o.overrides.poison}, {"--verify", o.overrides.verify}})
+  std::string text =
+      fmt::format("sim/run {} --walker {} --cpu {} --seed {}", o.scenario, choice.walker, choice.cpu, choice.seed);
+  for (const auto& [option, value] :
+       {std::pair{"--timing", o.overrides.timing}, {"--poison", o.overrides.poison}, {"--verify", o.overrides.verify}})
     if (!value.empty()) text += fmt::format(" {} {}", option, value);
   for (const std::string& i : o.injections) text += " --inject " + i;
   return text + " --waves";
@@ -66,10 +70,12 @@ std::string rerun_command(const Options& o, const Choice& choice) {
 void progress(const soc::Platform& platform) {
   static const bool kTerminal = isatty(STDERR_FILENO) != 0;
   if (!kTerminal) return;
-  std::cerr << fmt::format("\r{:<12} {:<40}", sc_core::sc_time_stamp().to_string(), platform.phases().back().text) << std::flush;
+  std::cerr << fmt::format("\r{:<12} {:<40}", sc_core::sc_time_stamp().to_string(), platform.phases().back().text)
+            << std::flush;
 }
 
-ExitStatus simulate(const Options& o, Story& story, soc::Platform& platform, const Scenario& scenario, WaveFile* waves) {
+ExitStatus simulate(const Options& o, Story& story, soc::Platform& platform, const Scenario& scenario,
+                    WaveFile* waves) {
   const auto begin = std::chrono::steady_clock::now();
   const sc_core::sc_time slice(100, sc_core::SC_US);
   const sc_core::sc_time limit(static_cast<double>(scenario.platform.number("limit", 1'000'000'000)), sc_core::SC_NS);
@@ -91,7 +97,8 @@ ExitStatus simulate(const Options& o, Story& story, soc::Platform& platform, con
 int run(const Options& o) {
   const auto path = find_scenario(o.scenario, o.scenario_dir);
   if (!path) {
-    std::cerr << fmt::format("there is no scenario '{}', expected a file or a name that `vtdsim list` shows\n", o.scenario);
+    std::cerr << fmt::format("there is no scenario '{}', expected a file or a name that `vtdsim list` shows\n",
+                             o.scenario);
     return exit_code(ExitStatus::kWrongInput);
   }
   const Loaded loaded = load_scenario(*path);
@@ -136,8 +143,16 @@ int run(const Options& o) {
   if (waves) waves->close();
   if (status == ExitStatus::kAsExpected && !outcome.failures.empty()) status = ExitStatus::kExpectationFailed;
 
-  const ReportContext context{scenario,   *platform, outcome, status, choice.walker, choice.cpu, choice.seed,
-                              waves ? waves->path() : std::string{}, out + "/report.json", rerun_command(o, choice)};
+  const ReportContext context{scenario,
+                              *platform,
+                              outcome,
+                              status,
+                              choice.walker,
+                              choice.cpu,
+                              choice.seed,
+                              waves ? waves->path() : std::string{},
+                              out + "/report.json",
+                              rerun_command(o, choice)};
   write_file(context.json_file, json(context));
   if (!o.normalised.empty()) write_file(o.normalised, trace.normalised());
   if (!o.full.empty()) write_file(o.full, trace.full());
@@ -158,7 +173,8 @@ int list(const Options& o) {
 
 int lint(const Options& o, const std::vector<std::string>& paths) {
   bool wrong = false;
-  for (const std::string& word : paths) wrong = print_mistakes(load_scenario(find_scenario(word, o.scenario_dir).value_or(word))) || wrong;
+  for (const std::string& word : paths)
+    wrong = print_mistakes(load_scenario(find_scenario(word, o.scenario_dir).value_or(word))) || wrong;
   return exit_code(wrong ? ExitStatus::kWrongInput : ExitStatus::kAsExpected);
 }
 
@@ -166,12 +182,16 @@ int lint(const Options& o, const std::vector<std::string>& paths) {
 
 #if defined(__SANITIZE_ADDRESS__)
 // SystemC's threads run on stacks of their own, which neither the fake stack nor the leak checker can walk.
-extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0:detect_leaks=0"; }
+extern "C" const char* __asan_default_options() {
+  return "detect_stack_use_after_return=0:detect_leaks=0";
+}
 #endif
 
 namespace {
 // SystemC prints its banner before sc_main.
-[[gnu::constructor]] void no_banner() { setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 0); }
+[[gnu::constructor]] void no_banner() {
+  setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 0);
+}
 }  // namespace
 
 int sc_main(int argc, char** argv) {
@@ -186,14 +206,19 @@ int sc_main(int argc, char** argv) {
 
   CLI::App* run_command = app.add_subcommand("run", "play a scenario");
   run_command->add_option("scenario", o.scenario, "name, alias or file")->required();
-  run_command->add_option("--walker", o.overrides.walker, "page walker")->check(CLI::IsMember({"model", "rtl", "lockstep"}));
+  run_command->add_option("--walker", o.overrides.walker, "page walker")
+      ->check(CLI::IsMember({"model", "rtl", "lockstep"}));
   run_command->add_option("--cpu", o.overrides.cpu, "firmware CPU")->check(CLI::IsMember({"iss", "native"}));
-  run_command->add_option("--timing", o.overrides.timing, "loosely timed or cycle-true")->check(CLI::IsMember({"loose", "cycle"}));
-  run_command->add_option("--poison", o.overrides.poison, "what lost memory holds")->check(CLI::IsMember({"zero", "ones", "random", "plausible"}));
-  run_command->add_option("--verify", o.overrides.verify, "how the incoming firmware takes the image")->check(CLI::IsMember({"checking", "trusting"}));
+  run_command->add_option("--timing", o.overrides.timing, "loosely timed or cycle-true")
+      ->check(CLI::IsMember({"loose", "cycle"}));
+  run_command->add_option("--poison", o.overrides.poison, "what lost memory holds")
+      ->check(CLI::IsMember({"zero", "ones", "random", "plausible"}));
+  run_command->add_option("--verify", o.overrides.verify, "how the incoming firmware takes the image")
+      ->check(CLI::IsMember({"checking", "trusting"}));
   run_command->add_option("--seed", o.overrides.seed, "seed, the scenario's by default")->check(CLI::PositiveNumber);
   run_command->add_flag("--every-cycle", o.overrides.every_cycle, "clock the walker edge by edge instead of in bursts");
-  run_command->add_option("--inject", o.injections, "PLACE=VALUE (see `vtdsim explain places`); may be repeated")->allow_extra_args(false);
+  run_command->add_option("--inject", o.injections, "PLACE=VALUE (see `vtdsim explain places`); may be repeated")
+      ->allow_extra_args(false);
   run_command->add_option("--out", o.out, "directory for wave, report and traces; out/NAME by default");
   run_command->add_flag("--waves", o.waves, "write an FST wave file");
   run_command->add_flag("--quiet", o.quiet, "print only what failed");
@@ -206,7 +231,9 @@ int sc_main(int argc, char** argv) {
   CLI::App* list_command = app.add_subcommand("list", "list the catalogue");
   CLI::App* lint_command = app.add_subcommand("lint", "check scenario files without running them");
   lint_command->add_option("files", words, "names or files")->required();
-  CLI::App* explain_command = app.add_subcommand("explain", "values in words: reg FSTS=0x102, fault 5, entry context W0 W1, steps, places, image, hazards, commands");
+  CLI::App* explain_command = app.add_subcommand(
+      "explain",
+      "values in words: reg FSTS=0x102, fault 5, entry context W0 W1, steps, places, image, hazards, commands");
   explain_command->add_option("topic", topic, "reg, fault, entry, steps, places, image, hazards, commands")->required();
   explain_command->add_option("arguments", words, "what to explain");
 

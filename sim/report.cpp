@@ -8,7 +8,9 @@
 namespace vtd::sim {
 namespace {
 
-std::uint64_t ns(const sc_core::sc_time& t) { return t.value() / 1000; }
+std::uint64_t ns(const sc_core::sc_time& t) {
+  return t.value() / 1000;
+}
 
 std::string bytes(std::uint64_t n) {
   if (n >= 10 << 20) return fmt::format("{} MiB", n >> 20);
@@ -18,33 +20,38 @@ std::string bytes(std::uint64_t n) {
 
 std::string verdict(ExitStatus status) {
   switch (status) {
-    case ExitStatus::kAsExpected: return "PASSED: everything as expected";
-    case ExitStatus::kExpectationFailed: return "FAILED";
-    case ExitStatus::kWrongInput: return "WRONG INPUT";
-    case ExitStatus::kLimit: return "FAILED: time limit reached";
-    case ExitStatus::kInternal: return "INTERNAL ERROR";
+    case ExitStatus::kAsExpected:
+      return "PASSED: everything as expected";
+    case ExitStatus::kExpectationFailed:
+      return "FAILED";
+    case ExitStatus::kWrongInput:
+      return "WRONG INPUT";
+    case ExitStatus::kLimit:
+      return "FAILED: time limit reached";
+    case ExitStatus::kInternal:
+      return "INTERNAL ERROR";
   }
   return "";
 }
 
 std::string phases_text(const Outcome& o, std::uint64_t period_ns) {
-  std::string out = fmt::format("\n  {:<22}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>8}\n", "phase", "from cycle", "to cycle", "cycles",
-                                "walks", "iotlb hit", "miss", "faults");
+  std::string out = fmt::format("\n  {:<22}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>8}\n", "phase", "from cycle",
+                                "to cycle", "cycles", "walks", "iotlb hit", "miss", "faults");
   for (const Phase& p : o.phases)
-    out += fmt::format("  {:<22}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>8}\n", p.name, p.begin_ns / period_ns, p.end_ns / period_ns,
-                       (p.end_ns - p.begin_ns) / period_ns, p.counts.walks, p.counts.iotlb_hits, p.counts.iotlb_misses,
-                       p.counts.faults);
+    out += fmt::format("  {:<22}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>8}\n", p.name, p.begin_ns / period_ns,
+                       p.end_ns / period_ns, (p.end_ns - p.begin_ns) / period_ns, p.counts.walks, p.counts.iotlb_hits,
+                       p.counts.iotlb_misses, p.counts.faults);
   return out;
 }
 
 std::string streams_text(soc::Platform& platform) {
-  std::string out = fmt::format("\n  {:<10}{:>9}{:>12}{:>12}{:>9}{:>9}{:>8}{:>12}{:>12}\n", "device", "transfers", "written", "read",
-                                "checked", "wrong", "faults", "avg ns", "max ns");
+  std::string out = fmt::format("\n  {:<10}{:>9}{:>12}{:>12}{:>9}{:>9}{:>8}{:>12}{:>12}\n", "device", "transfers",
+                                "written", "read", "checked", "wrong", "faults", "avg ns", "max ns");
   for (std::size_t i = 0; i < platform.endpoints(); ++i) {
     const soc::Endpoint& e = platform.endpoint(i);
     const soc::StreamStatistics& s = e.total();
-    out += fmt::format("  {:<10}{:>9}{:>12}{:>12}{:>9}{:>9}{:>8}{:>12}{:>12}\n", e.config().name, s.transfers(), bytes(s.bytes_written),
-                       bytes(s.bytes_read), s.blocks_checked, s.mismatches, s.faulted(),
+    out += fmt::format("  {:<10}{:>9}{:>12}{:>12}{:>9}{:>9}{:>8}{:>12}{:>12}\n", e.config().name, s.transfers(),
+                       bytes(s.bytes_written), bytes(s.bytes_read), s.blocks_checked, s.mismatches, s.faulted(),
                        s.transfers() == 0 ? 0 : ns(s.latency_sum) / s.transfers(), ns(s.latency_max));
     for (const auto& [reason, count] : s.faults)
       out += fmt::format("  {:<10}fault {} ({}): {}\n", "", info(reason).name, info(reason).text, count);
@@ -53,31 +60,45 @@ std::string streams_text(soc::Platform& platform) {
 }
 
 std::string caches_text(soc::Platform& platform) {
-  std::string out = fmt::format("\n  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>13}\n", "cache", "hits", "misses", "fills", "refused", "evicted",
-                                "invalidated");
+  std::string out = fmt::format("\n  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>13}\n", "cache", "hits", "misses", "fills",
+                                "refused", "evicted", "invalidated");
   for (std::size_t i = 0; i < platform.units(); ++i) {
     const UnitStatistics& u = platform.unit(i).statistics();
     for (const auto& [id, name] : {std::pair{CacheId::kContext, "context cache"}, {CacheId::kIotlb, "IOTLB"}})
-      out += fmt::format("  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>13}\n", fmt::format("unit{} {}", i, name), u.cache(id, CacheEvent::kHit),
-                         u.cache(id, CacheEvent::kMiss), u.cache(id, CacheEvent::kFill), u.cache(id, CacheEvent::kFillRefused),
-                         u.cache(id, CacheEvent::kEvict), u.cache(id, CacheEvent::kInvalidate));
-    out += fmt::format("  unit{}: {} walks ({} entries read, at most {} at once), {} faults, {} restarts, {} invalidations\n", i, u.walks,
-                       u.walk_reads, u.walks_in_flight_max, u.faults, u.restarts, u.invalidations);
+      out += fmt::format("  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>13}\n", fmt::format("unit{} {}", i, name),
+                         u.cache(id, CacheEvent::kHit), u.cache(id, CacheEvent::kMiss), u.cache(id, CacheEvent::kFill),
+                         u.cache(id, CacheEvent::kFillRefused), u.cache(id, CacheEvent::kEvict),
+                         u.cache(id, CacheEvent::kInvalidate));
+    out += fmt::format(
+        "  unit{}: {} walks ({} entries read, at most {} at once), {} faults, {} restarts, {} invalidations\n", i,
+        u.walks, u.walk_reads, u.walks_in_flight_max, u.faults, u.restarts, u.invalidations);
   }
   return out;
 }
 
 nlohmann::json json_of(const Snapshot& s) {
-  return {{"walks", s.walks},           {"faults", s.faults},           {"invalidations", s.invalidations}, {"restarts", s.restarts},
-          {"iotlb_hits", s.iotlb_hits}, {"iotlb_misses", s.iotlb_misses}, {"context_hits", s.context_hits}, {"context_misses", s.context_misses}};
+  return {{"walks", s.walks},
+          {"faults", s.faults},
+          {"invalidations", s.invalidations},
+          {"restarts", s.restarts},
+          {"iotlb_hits", s.iotlb_hits},
+          {"iotlb_misses", s.iotlb_misses},
+          {"context_hits", s.context_hits},
+          {"context_misses", s.context_misses}};
 }
 
 nlohmann::json json_of(const soc::StreamStatistics& s) {
   nlohmann::json faults = nlohmann::json::object();
   for (const auto& [reason, count] : s.faults) faults[info(reason).name] = count;
-  return {{"writes", s.writes},         {"reads", s.reads},           {"bytes_written", s.bytes_written},
-          {"bytes_read", s.bytes_read}, {"checked", s.blocks_checked}, {"mismatches", s.mismatches},
-          {"faults", faults},           {"bus_errors", s.bus_errors}, {"latency_sum_ns", ns(s.latency_sum)},
+  return {{"writes", s.writes},
+          {"reads", s.reads},
+          {"bytes_written", s.bytes_written},
+          {"bytes_read", s.bytes_read},
+          {"checked", s.blocks_checked},
+          {"mismatches", s.mismatches},
+          {"faults", faults},
+          {"bus_errors", s.bus_errors},
+          {"latency_sum_ns", ns(s.latency_sum)},
           {"latency_max_ns", ns(s.latency_max)}};
 }
 
@@ -91,17 +112,22 @@ std::string summary(const ReportContext& c) {
   out += streams_text(c.platform);
   out += caches_text(c.platform);
   if (o.resets > 0) {
-    out += fmt::format("\n  warm resets: {}; blackout (no firmware access to a unit): {} cycles; walks before {}, during {}, after {}\n",
-                       o.resets, o.blackout_end_ns > o.blackout_begin_ns ? (o.blackout_end_ns - o.blackout_begin_ns) / period : 0,
-                       o.walks_before, o.walks_during, o.walks_after);
+    out += fmt::format(
+        "\n  warm resets: {}; blackout (no firmware access to a unit): {} cycles; walks before {}, during {}, after "
+        "{}\n",
+        o.resets, o.blackout_end_ns > o.blackout_begin_ns ? (o.blackout_end_ns - o.blackout_begin_ns) / period : 0,
+        o.walks_before, o.walks_during, o.walks_after);
     out += fmt::format("  translation switched off {} times, root pointer changed {} times, {} pages poisoned\n",
-                       c.platform.monitor().translation_drops(), c.platform.monitor().root_changes(), c.platform.resets().lost_pages().size());
+                       c.platform.monitor().translation_drops(), c.platform.monitor().root_changes(),
+                       c.platform.resets().lost_pages().size());
   }
-  out += fmt::format("  isolation: {} DMA judged, {} violations\n", c.platform.monitor().checked(), c.platform.monitor().violations().size());
+  out += fmt::format("  isolation: {} DMA judged, {} violations\n", c.platform.monitor().checked(),
+                     c.platform.monitor().violations().size());
   for (const std::string& text : o.injected) out += "  injected: " + text + '\n';
   out += "\n" + verdict(c.status) + '\n';
   for (const Failure& f : o.failures)
-    out += fmt::format("  at {} ns, {}\n    expected: {}\n    happened: {}\n", f.time_ns, f.where, f.expected, f.happened);
+    out +=
+        fmt::format("  at {} ns, {}\n    expected: {}\n    happened: {}\n", f.time_ns, f.where, f.expected, f.happened);
   if (!c.wave_file.empty()) out += fmt::format("wave:  {}\n", c.wave_file);
   if (!c.json_file.empty()) out += fmt::format("json:  {}\n", c.json_file);
   return out + fmt::format("rerun: {}\n", c.rerun);
@@ -117,22 +143,32 @@ std::string json(const ReportContext& c) {
   j["seed"] = c.seed;
   j["status"] = static_cast<int>(c.status);
   for (const Phase& p : c.outcome.phases)
-    j["phases"].push_back({{"name", p.name}, {"begin_ns", p.begin_ns}, {"end_ns", p.end_ns}, {"counts", json_of(p.counts)}});
+    j["phases"].push_back(
+        {{"name", p.name}, {"begin_ns", p.begin_ns}, {"end_ns", p.end_ns}, {"counts", json_of(p.counts)}});
   for (std::size_t i = 0; i < c.platform.endpoints(); ++i) {
     const soc::Endpoint& e = c.platform.endpoint(i);
     nlohmann::json by_phase = nlohmann::json::array();
     for (const auto& s : e.phases()) by_phase.push_back(json_of(s));
-    j["streams"].push_back({{"device", e.config().name}, {"source", e.config().source.value}, {"total", json_of(e.total())}, {"phases", by_phase}});
+    j["streams"].push_back({{"device", e.config().name},
+                            {"source", e.config().source.value},
+                            {"total", json_of(e.total())},
+                            {"phases", by_phase}});
   }
   for (std::size_t i = 0; i < c.platform.units(); ++i) {
     const UnitStatistics& u = c.platform.unit(i).statistics();
     nlohmann::json caches;
     for (const auto& [id, name] : {std::pair{CacheId::kContext, "context"}, {CacheId::kIotlb, "iotlb"}})
-      caches[name] = {{"hits", u.cache(id, CacheEvent::kHit)},   {"misses", u.cache(id, CacheEvent::kMiss)},
-                      {"fills", u.cache(id, CacheEvent::kFill)}, {"fills_refused", u.cache(id, CacheEvent::kFillRefused)},
-                      {"evictions", u.cache(id, CacheEvent::kEvict)}, {"invalidated", u.cache(id, CacheEvent::kInvalidate)}};
-    j["units"].push_back({{"caches", caches}, {"walks", u.walks}, {"walk_reads", u.walk_reads}, {"walks_in_flight_max", u.walks_in_flight_max},
-                          {"faults", u.faults}, {"restarts", u.restarts}, {"invalidations", u.invalidations}});
+      caches[name] = {
+          {"hits", u.cache(id, CacheEvent::kHit)},        {"misses", u.cache(id, CacheEvent::kMiss)},
+          {"fills", u.cache(id, CacheEvent::kFill)},      {"fills_refused", u.cache(id, CacheEvent::kFillRefused)},
+          {"evictions", u.cache(id, CacheEvent::kEvict)}, {"invalidated", u.cache(id, CacheEvent::kInvalidate)}};
+    j["units"].push_back({{"caches", caches},
+                          {"walks", u.walks},
+                          {"walk_reads", u.walk_reads},
+                          {"walks_in_flight_max", u.walks_in_flight_max},
+                          {"faults", u.faults},
+                          {"restarts", u.restarts},
+                          {"invalidations", u.invalidations}});
   }
   const Outcome& o = c.outcome;
   j["live_update"] = {{"resets", o.resets},
@@ -145,13 +181,19 @@ std::string json(const ReportContext& c) {
                       {"root_changes", c.platform.monitor().root_changes()}};
   j["violations"] = nlohmann::json::array();
   for (const soc::Violation& v : c.platform.monitor().violations())
-    j["violations"].push_back({{"hazard", soc::info(v.hazard).name}, {"time_ns", ns(v.time)}, {"source", v.source.value}, {"iova", v.iova},
-                               {"address", v.address}, {"length", v.length}});
+    j["violations"].push_back({{"hazard", soc::info(v.hazard).name},
+                               {"time_ns", ns(v.time)},
+                               {"source", v.source.value},
+                               {"iova", v.iova},
+                               {"address", v.address},
+                               {"length", v.length}});
   j["failures"] = nlohmann::json::array();
   for (const Failure& f : o.failures)
-    j["failures"].push_back({{"time_ns", f.time_ns}, {"where", f.where}, {"expected", f.expected}, {"happened", f.happened}});
+    j["failures"].push_back(
+        {{"time_ns", f.time_ns}, {"where", f.where}, {"expected", f.expected}, {"happened", f.happened}});
   j["injected"] = o.injected;
-  for (const auto& line : c.platform.uart().lines()) j["console"].push_back({{"time_ns", ns(line.time)}, {"text", line.text}});
+  for (const auto& line : c.platform.uart().lines())
+    j["console"].push_back({{"time_ns", ns(line.time)}, {"text", line.text}});
   j["wave"] = c.wave_file;
   j["rerun"] = c.rerun;
   return j.dump(2) + '\n';

@@ -16,9 +16,9 @@ struct ReportContext {
   std::string walker;
   std::string cpu;
   std::uint64_t seed;
-  std::string wave_file;   ///< empty when none was written
+  std::string wave_file;  ///< empty when none was written
   std::string json_file;
-  std::string rerun;       ///< command that repeats the run with waves
+  std::string rerun;  ///< command that repeats the run with waves
 };
 
 [[nodiscard]] std::string summary(const ReportContext& context);

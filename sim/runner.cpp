@@ -22,9 +22,13 @@ const sc_core::sc_time& command_timeout() {
   return kTimeout;
 }
 
-std::uint64_t now_ns() { return sc_core::sc_time_stamp().value() / 1000; }
+std::uint64_t now_ns() {
+  return sc_core::sc_time_stamp().value() / 1000;
+}
 
-sc_core::sc_time from_ns(std::uint64_t ns) { return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS); }
+sc_core::sc_time from_ns(std::uint64_t ns) {
+  return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS);
+}
 
 std::string name_of(Status status) {
   const auto index = static_cast<std::size_t>(status);
@@ -42,9 +46,14 @@ bool in_unit(std::uint64_t address) {
 }  // namespace
 
 Snapshot operator-(const Snapshot& a, const Snapshot& b) {
-  return {a.walks - b.walks,           a.faults - b.faults,         a.invalidations - b.invalidations,
-          a.restarts - b.restarts,     a.iotlb_hits - b.iotlb_hits, a.iotlb_misses - b.iotlb_misses,
-          a.context_hits - b.context_hits, a.context_misses - b.context_misses};
+  return {a.walks - b.walks,
+          a.faults - b.faults,
+          a.invalidations - b.invalidations,
+          a.restarts - b.restarts,
+          a.iotlb_hits - b.iotlb_hits,
+          a.iotlb_misses - b.iotlb_misses,
+          a.context_hits - b.context_hits,
+          a.context_misses - b.context_misses};
 }
 
 Story::Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platform& platform, Injector& injector)
@@ -165,7 +174,8 @@ void Story::play(const Step& s) {
 }
 
 void Story::fail(const Step& step, const std::string& expected, const std::string& happened) {
-  outcome_.failures.push_back({now_ns(), fmt::format("{}:{}:{}: {}", step.at.file, step.at.line, step.at.column, step.kind),
+  outcome_.failures.push_back({now_ns(),
+                               fmt::format("{}:{}:{}: {}", step.at.file, step.at.line, step.at.column, step.kind),
                                expected, happened});
 }
 
@@ -181,7 +191,8 @@ bool Story::expect_status(const Step& step, const soc::MailboxReply& reply) {
   if (happened == expected) return true;
   std::string detail = happened;
   if (const std::string crash = platform_.cpu().crash(); !crash.empty()) detail += "; the firmware crashed: " + crash;
-  if (reply.status == Status::kFatal && !platform_.uart().lines().empty()) detail += ": " + platform_.uart().lines().back().text;
+  if (reply.status == Status::kFatal && !platform_.uart().lines().empty())
+    detail += ": " + platform_.uart().lines().back().text;
   fail(step, expected, detail);
   return false;
 }
@@ -213,7 +224,8 @@ void Story::step_map(const Step& s) {
     monitor.begin_grant(SourceId{static_cast<std::uint16_t>(sid(name))}, mapping.iova, mapping.address, mapping.size,
                         mapping.rights);
   const std::uint64_t perm = (mapping.rights.read ? 1U : 0U) | (mapping.rights.write ? 2U : 0U);
-  const auto reply = command(s, Command::kMap, {d.id, mapping.iova, m.id, s.params.number("offset"), mapping.size, perm, level});
+  const auto reply =
+      command(s, Command::kMap, {d.id, mapping.iova, m.id, s.params.number("offset"), mapping.size, perm, level});
   for (const std::string& name : d.devices) {
     const SourceId source{static_cast<std::uint16_t>(sid(name))};
     reply.status == Status::kOk ? monitor.end_grant(source) : monitor.cancel_grant(source);
@@ -298,10 +310,12 @@ void Story::step_session(const Step& s) {
   } else {
     const std::string kind = s.kind.substr(std::string("preserve_").size());
     const std::string name = p.text(kind);
-    const Command c = kind == "memory" ? Command::kPreserveMemory
+    const Command c = kind == "memory"   ? Command::kPreserveMemory
                       : kind == "domain" ? Command::kPreserveDomain
                                          : Command::kPreserveDevice;
-    const std::uint64_t id = kind == "memory" ? memories_.at(name).id : kind == "domain" ? domains_.at(name).id : sid(name);
+    const std::uint64_t id = kind == "memory"   ? memories_.at(name).id
+                             : kind == "domain" ? domains_.at(name).id
+                                                : sid(name);
     if (command(s, c, {session, p.number("token"), id}).status != Status::kOk) return;
     preserved_.push_back({session, p.number("token"), kind, name});
   }
@@ -365,8 +379,7 @@ void Story::step_wait_for(const Step& s) {
     return wanted == kStateNames[static_cast<std::size_t>(platform_.mailbox().state())];
   };
   while (!reached() && sc_core::sc_time_stamp() < end) wait(end - sc_core::sc_time_stamp(), state_changed_);
-  if (!reached())
-    fail(s, wanted, kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]);
+  if (!reached()) fail(s, wanted, kStateNames[static_cast<std::size_t>(platform_.mailbox().state())]);
 }
 
 void Story::step_drain_faults(const Step& s) {
@@ -379,9 +392,10 @@ void Story::step_drain_faults(const Step& s) {
 
 void Story::step_query(const Step& s) {
   const Params& p = s.params;
-  constexpr const char* kQueries[] = {"lifecycle", "device_did", "device_owner", "preserved_pages", "did_use_count",
-                                      "unit_record", "domain_tables"};
-  const auto what = static_cast<std::uint64_t>(std::find(std::begin(kQueries), std::end(kQueries), p.text("what")) - std::begin(kQueries));
+  constexpr const char* kQueries[] = {"lifecycle",     "device_did",  "device_owner", "preserved_pages",
+                                      "did_use_count", "unit_record", "domain_tables"};
+  const auto what = static_cast<std::uint64_t>(std::find(std::begin(kQueries), std::end(kQueries), p.text("what")) -
+                                               std::begin(kQueries));
   std::uint64_t id = p.number("id");
   if (p.has("device")) id = sid(p.text("device"));
   if (p.has("domain")) id = domains_.at(p.text("domain")).id;
@@ -389,7 +403,8 @@ void Story::step_query(const Step& s) {
   for (unsigned i = 0; i < 2; ++i) {
     const std::string name = "result" + std::to_string(i);
     if (p.has(name) && reply.results[i] != p.number(name))
-      fail(s, fmt::format("{} {} = {:#x}", p.text("what"), name, p.number(name)), fmt::format("{:#x}", reply.results[i]));
+      fail(s, fmt::format("{} {} = {:#x}", p.text("what"), name, p.number(name)),
+           fmt::format("{:#x}", reply.results[i]));
   }
   if (p.has("remember")) remembered_[p.text("remember")] = reply.results;
   if (!p.has("same_as")) return;
@@ -408,9 +423,9 @@ void Story::step_dma(const Step& s) {
   const Access kind = p.text("op") == "write" ? Access::kWrite : Access::kRead;
   std::vector<std::uint8_t> data(p.number("size", 64), 0xA5);
   for (std::uint64_t i = 0; i < (many ? p.number("count") : 1); ++i) {
-    const soc::DmaOutcome outcome = device(s).access(p.number("iova") + i * kPageSize, data.data(),
-                                                     static_cast<std::uint32_t>(data.size()), kind);
-    const std::string happened = outcome.ok                                   ? "ok"
+    const soc::DmaOutcome outcome =
+        device(s).access(p.number("iova") + i * kPageSize, data.data(), static_cast<std::uint32_t>(data.size()), kind);
+    const std::string happened = outcome.ok                            ? "ok"
                                  : outcome.fault != FaultReason::kNone ? info(outcome.fault).name
                                                                        : "refused without a fault";
     const std::string expected = p.text("expect", "ok");
@@ -441,8 +456,12 @@ void Story::step_inject(const Step& s) {
   Injector::now(platform_, injection);
 }
 
-soc::Endpoint& Story::device(const Step& step) { return *platform_.find_endpoint(step.params.text("device")); }
-std::uint64_t Story::sid(const std::string& device) { return platform_.find_endpoint(device)->config().source.value; }
+soc::Endpoint& Story::device(const Step& step) {
+  return *platform_.find_endpoint(step.params.text("device"));
+}
+std::uint64_t Story::sid(const std::string& device) {
+  return platform_.find_endpoint(device)->config().source.value;
+}
 
 // ---- judgement ----------------------------------------------------------------------------------------------
 
@@ -465,11 +484,13 @@ const Outcome& Story::judge() {
   end_phase();
   const Params& p = scenario_.expect.params;
   const auto expect = [&](const std::string& what, std::uint64_t wanted, std::uint64_t got) {
-    if (wanted != got) outcome_.failures.push_back({now_ns(), "expect", fmt::format("{} {}", wanted, what), fmt::format("{}", got)});
+    if (wanted != got)
+      outcome_.failures.push_back({now_ns(), "expect", fmt::format("{} {}", wanted, what), fmt::format("{}", got)});
   };
   const auto at_least = [&](const char* key, const std::string& what, std::uint64_t got) {
     if (p.has(key) && got < p.number(key))
-      outcome_.failures.push_back({now_ns(), "expect", fmt::format("at least {} {}", p.number(key), what), fmt::format("{}", got)});
+      outcome_.failures.push_back(
+          {now_ns(), "expect", fmt::format("at least {} {}", p.number(key), what), fmt::format("{}", got)});
   };
   const Snapshot end = snapshot();
   if (outcome_.resets > 0) {
@@ -486,10 +507,12 @@ const Outcome& Story::judge() {
     const soc::Endpoint& e = platform_.endpoint(i);
     mismatches += e.total().mismatches;
     if (e.total().mismatches != p.number("mismatches"))
-      for (const std::string& c : e.complaints()) outcome_.failures.push_back({now_ns(), "data", "the block that was written", c});
+      for (const std::string& c : e.complaints())
+        outcome_.failures.push_back({now_ns(), "data", "the block that was written", c});
   }
   expect("blocks with wrong data", p.number("mismatches"), mismatches);
-  expect("translation switched off (TES 1 -> 0)", p.number("translation_drops"), platform_.monitor().translation_drops());
+  expect("translation switched off (TES 1 -> 0)", p.number("translation_drops"),
+         platform_.monitor().translation_drops());
   if (p.has("resets")) expect("warm resets", p.number("resets"), outcome_.resets);
   at_least("walks_before", "walks before the warm reset", outcome_.walks_before);
   at_least("walks_during", "walks in the blackout", outcome_.walks_during);
@@ -498,7 +521,8 @@ const Outcome& Story::judge() {
   expect_violations();
   for (const std::string& text : scenario_.expect.console) {
     const auto& lines = platform_.uart().lines();
-    const bool found = std::any_of(lines.begin(), lines.end(), [&](const soc::Uart::Line& l) { return l.text.find(text) != std::string::npos; });
+    const bool found = std::any_of(lines.begin(), lines.end(),
+                                   [&](const soc::Uart::Line& l) { return l.text.find(text) != std::string::npos; });
     if (!found) outcome_.failures.push_back({now_ns(), "expect", fmt::format("console: '{}'", text), "not printed"});
   }
   return outcome_;
@@ -508,10 +532,12 @@ void Story::expect_faults() {
   for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
     const soc::Endpoint& e = platform_.endpoint(i);
     for (const auto& [reason, count] : e.total().faults) {
-      const bool named = std::any_of(scenario_.expect.faults.begin(), scenario_.expect.faults.end(),
-                                     [&, r = reason](const FaultExpectation& f) { return f.device == e.config().name && f.reason == r; });
+      const bool named = std::any_of(
+          scenario_.expect.faults.begin(), scenario_.expect.faults.end(),
+          [&, r = reason](const FaultExpectation& f) { return f.device == e.config().name && f.reason == r; });
       if (!named)
-        outcome_.failures.push_back({now_ns(), "expect", fmt::format("no fault {} of {}", info(reason).name, e.config().name),
+        outcome_.failures.push_back({now_ns(), "expect",
+                                     fmt::format("no fault {} of {}", info(reason).name, e.config().name),
                                      fmt::format("{}", count)});
     }
   }
@@ -521,8 +547,8 @@ void Story::expect_faults() {
     const std::uint64_t got = it == faults.end() ? 0 : it->second;
     if (f.count ? got != *f.count : got < f.at_least)
       outcome_.failures.push_back({now_ns(), "expect",
-                                   fmt::format("{}{} faults {} of {}", f.count ? "" : "at least ", f.count.value_or(f.at_least),
-                                               info(f.reason).name, f.device),
+                                   fmt::format("{}{} faults {} of {}", f.count ? "" : "at least ",
+                                               f.count.value_or(f.at_least), info(f.reason).name, f.device),
                                    fmt::format("{}", got)});
   }
 }
@@ -534,12 +560,14 @@ void Story::expect_violations() {
     const auto& wanted = scenario_.expect.violations;
     if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) continue;
     const soc::Violation& v = list.front();
-    outcome_.failures.push_back(
-        {v.time.value() / 1000, "isolation", fmt::format("no {}: {}", name, soc::info(v.hazard).text),
-         fmt::format("{} times, first: {:04x} {:#x} -> {:#x}, {} bytes", list.size(), v.source.value, v.iova, v.address, v.length)});
+    outcome_.failures.push_back({v.time.value() / 1000, "isolation",
+                                 fmt::format("no {}: {}", name, soc::info(v.hazard).text),
+                                 fmt::format("{} times, first: {:04x} {:#x} -> {:#x}, {} bytes", list.size(),
+                                             v.source.value, v.iova, v.address, v.length)});
   }
   for (const std::string& name : scenario_.expect.violations)
-    if (seen.count(name) == 0) outcome_.failures.push_back({now_ns(), "isolation", "hazard " + name + " reported", "not reported"});
+    if (seen.count(name) == 0)
+      outcome_.failures.push_back({now_ns(), "isolation", "hazard " + name + " reported", "not reported"});
 }
 
 }  // namespace vtd::sim

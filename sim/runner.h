@@ -42,7 +42,7 @@ struct Phase {
 
 struct Failure {
   std::uint64_t time_ns = 0;
-  std::string where;     ///< file:line:col of the step, or "expect"
+  std::string where;  ///< file:line:col of the step, or "expect"
   std::string expected;
   std::string happened;
 };
@@ -51,7 +51,7 @@ struct Outcome {
   std::vector<Phase> phases;
   std::vector<Failure> failures;
   std::vector<std::string> injected;
-  bool finished = false;               ///< the story came to its end
+  bool finished = false;  ///< the story came to its end
   std::uint64_t resets = 0;
   std::uint64_t blackout_begin_ns = 0;  ///< last register access of the outgoing image to a unit
   std::uint64_t blackout_end_ns = 0;    ///< first one of the incoming image

@@ -32,7 +32,9 @@ std::uint64_t digest(const soc::Dram& dram, std::uint64_t first, std::uint64_t b
   return hash;
 }
 
-bool in(std::uint64_t address, std::uint64_t base, std::uint64_t size) { return address >= base && address - base < size; }
+bool in(std::uint64_t address, std::uint64_t base, std::uint64_t size) {
+  return address >= base && address - base < size;
+}
 
 }  // namespace
 
@@ -45,7 +47,9 @@ Trace::Trace(soc::Platform& platform) : platform_(platform) {
   for (std::size_t i = 0; i < platform.endpoints(); ++i) {
     platform.endpoint(i).on_transfer([this](const soc::Endpoint& e, Iova iova, Access kind, std::uint32_t bytes,
                                             const soc::DmaOutcome& outcome) {
-      const char* result = outcome.ok ? "ok" : outcome.fault == FaultReason::kNone ? "bus error" : info(outcome.fault).name;
+      const char* result = outcome.ok                            ? "ok"
+                           : outcome.fault == FaultReason::kNone ? "bus error"
+                                                                 : info(outcome.fault).name;
       const std::string text =
           fmt::format("dma {} {} {:#x}+{} {}", e.config().name, writes(kind) ? "write" : "read", iova, bytes, result);
       ++transfers_[text];

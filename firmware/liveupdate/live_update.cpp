@@ -21,7 +21,9 @@ void LiveUpdate::report_boot(Status status) {
   hal::mmio_write64(platform::kMailboxBase + mailbox::kBootStatus, static_cast<std::uint64_t>(status));
 }
 
-std::uint64_t LiveUpdate::policy() { return hal::mmio_read64(platform::kMailboxBase + mailbox::kPolicy); }
+std::uint64_t LiveUpdate::policy() {
+  return hal::mmio_read64(platform::kMailboxBase + mailbox::kPolicy);
+}
 
 void LiveUpdate::boot() {
   enter(LifecycleState::kBoot);

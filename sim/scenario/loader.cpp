@@ -16,7 +16,8 @@
 namespace vtd::sim {
 namespace {
 
-const std::vector<std::string> kTopKeys{"name", "about", "covers", "platform", "endpoints", "steps", "expect", "seed", "sweep"};
+const std::vector<std::string> kTopKeys{"name",  "about",  "covers", "platform", "endpoints",
+                                        "steps", "expect", "seed",   "sweep"};
 
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
@@ -29,9 +30,8 @@ std::vector<std::string> split(std::string_view text, char separator) {
 }
 
 bool is_name(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '-';
-  });
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
 }
 
 class Loader {
@@ -125,11 +125,12 @@ class Loader {
     for (const auto& item : node) {
       const auto key = item.first.as<std::string>("");
       if (std::find(also.begin(), also.end(), key) != also.end()) continue;
-      const auto p = std::find_if(spec.params.begin(), spec.params.end(), [&](const Param& x) { return key == x.name; });
+      const auto p =
+          std::find_if(spec.params.begin(), spec.params.end(), [&](const Param& x) { return key == x.name; });
       if (p == spec.params.end()) {
-        mistake(item.first, fmt::format("{} has no '{}', expected {}{}", spec.name, key,
-                                        names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")),
-                                        meant(key, names)));
+        mistake(item.first,
+                fmt::format("{} has no '{}', expected {}{}", spec.name, key,
+                            names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")), meant(key, names)));
         continue;
       }
       if (out.has(key)) mistake(item.first, fmt::format("'{}' appears twice, expected once", key));
@@ -144,18 +145,22 @@ class Loader {
     if (!node.IsScalar()) return mistake(node, where + " must be a single value");
     const std::string& text = node.Scalar();
     switch (p.type) {
-      case Type::kText: return out.set(p.name, text);
-      case Type::kName:
-        if (!is_name(text)) return mistake(node, fmt::format("{} is '{}', expected letters, digits, '_' and '-'", where, text));
+      case Type::kText:
         return out.set(p.name, text);
-      case Type::kNumber: return number(node, where, p, out);
+      case Type::kName:
+        if (!is_name(text))
+          return mistake(node, fmt::format("{} is '{}', expected letters, digits, '_' and '-'", where, text));
+        return out.set(p.name, text);
+      case Type::kNumber:
+        return number(node, where, p, out);
       case Type::kTime: {
         const auto ns = parse_time_ns(text);
         if (!ns) return mistake(node, fmt::format("{} is '{}', expected a time such as 20 us", where, text));
         return out.set(p.name, *ns);
       }
       case Type::kFlag:
-        if (text != "true" && text != "false") return mistake(node, fmt::format("{} is '{}', expected true or false", where, text));
+        if (text != "true" && text != "false")
+          return mistake(node, fmt::format("{} is '{}', expected true or false", where, text));
         return out.set(p.name, std::uint64_t{text == "true"});
       case Type::kChoice: {
         const auto choices = split(p.choices, '|');
@@ -164,12 +169,16 @@ class Loader {
                                            meant(text, choices)));
         return out.set(p.name, text);
       }
-      case Type::kEndpoint: return known(node, where, "endpoint", endpoint_names_, p, out);
-      case Type::kMemory: return known(node, where, "memory", memory_names_, p, out);
-      case Type::kDomain: return known(node, where, "domain", domain_names_, p, out);
+      case Type::kEndpoint:
+        return known(node, where, "endpoint", endpoint_names_, p, out);
+      case Type::kMemory:
+        return known(node, where, "memory", memory_names_, p, out);
+      case Type::kDomain:
+        return known(node, where, "domain", domain_names_, p, out);
       case Type::kSource: {
         const auto source = parse_source(text);
-        if (!source) return mistake(node, fmt::format("{} is '{}', expected bb:dd.f in hex, such as 00:03.0", where, text));
+        if (!source)
+          return mistake(node, fmt::format("{} is '{}', expected bb:dd.f in hex, such as 00:03.0", where, text));
         return out.set(p.name, std::uint64_t{source->value});
       }
     }
@@ -207,7 +216,8 @@ class Loader {
       mapping(n, endpoint_spec(), e.params, {"windows"});
       if (n.IsMap() && n["windows"]) windows(n["windows"], e);
       if (e.params.has("source") && !sources.insert(e.params.number("source")).second)
-        mistake(n["source"], fmt::format("requester id {} is used twice, expected one endpoint each", n["source"].Scalar()));
+        mistake(n["source"],
+                fmt::format("requester id {} is used twice, expected one endpoint each", n["source"].Scalar()));
       declare(n, e.params.text("name"), "endpoint", endpoint_names_);
       result_.scenario.endpoints.push_back(std::move(e));
     }
@@ -276,7 +286,8 @@ class Loader {
       if (expected != "ok" && !parse_reason(expected)) unknown_reason(node["expect"], expected);
     }
     if (s.kind == "inject")
-      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value")); !wrong.empty()) mistake(node, wrong);
+      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value")); !wrong.empty())
+        mistake(node, wrong);
   }
 
   void unknown_reason(const YAML::Node& node, const std::string& reason) {
@@ -291,7 +302,8 @@ class Loader {
     const std::uint64_t size = s.params.number("size");
     if (!s.params.has("at")) s.params.set("at", next_memory_);
     const std::uint64_t at = s.params.number("at");
-    if (at < platform::kGuestBase || size > platform::kGuestSize || at - platform::kGuestBase > platform::kGuestSize - size)
+    if (at < platform::kGuestBase || size > platform::kGuestSize ||
+        at - platform::kGuestBase > platform::kGuestSize - size)
       return mistake(node, fmt::format("memory {:#x}+{:#x} lies outside guest memory, expected {:#x}+{:#x}", at, size,
                                        platform::kGuestBase, platform::kGuestSize));
     for (const auto& [other, range] : memories_)
@@ -322,7 +334,8 @@ class Loader {
         names.emplace_back(soc::info(static_cast<soc::Hazard>(i)).name);
       for (const std::string& v : e.violations)
         if (std::find(names.begin(), names.end(), v) == names.end())
-          mistake(n, fmt::format("there is no hazard '{}', expected one of {}{}", v, fmt::join(names, ", "), meant(v, names)));
+          mistake(n, fmt::format("there is no hazard '{}', expected one of {}{}", v, fmt::join(names, ", "),
+                                 meant(v, names)));
     }
     const auto faults = node["faults"];
     if (!faults || (faults.IsScalar() && faults.Scalar() == "none")) return;
@@ -349,9 +362,13 @@ class Loader {
 
 }  // namespace
 
-Loaded load_scenario(const std::string& path) { return Loader(path).load(); }
+Loaded load_scenario(const std::string& path) {
+  return Loader(path).load();
+}
 
-std::string format(const Mistake& m) { return fmt::format("{}:{}:{}: {}", m.at.file, m.at.line, m.at.column, m.text); }
+std::string format(const Mistake& m) {
+  return fmt::format("{}:{}:{}: {}", m.at.file, m.at.line, m.at.column, m.text);
+}
 
 std::optional<std::uint64_t> parse_number(const std::string& text) {
   const bool hex = text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');

@@ -12,40 +12,69 @@ constexpr std::string_view kStatuses =
 constexpr std::string_view kQueries =
     "lifecycle|device_did|device_owner|preserved_pages|did_use_count|unit_record|domain_tables";
 
-Param text(const char* name, const char* help) { return {name, Type::kText, true, help}; }
-Param name(const char* what, const char* help) { return {what, Type::kName, true, help}; }
-Param device() { return {"device", Type::kEndpoint, true, "endpoint"}; }
-Param domain() { return {"domain", Type::kDomain, true, "domain"}; }
-Param memory() { return {"memory", Type::kMemory, true, "memory file"}; }
-Param session() { return {"session", Type::kNumber, true, "session number", {}, 1, 0xFFFF}; }
-Param token() { return {"token", Type::kNumber, true, "token, unique in the session"}; }
+Param text(const char* name, const char* help) {
+  return {name, Type::kText, true, help};
+}
+Param name(const char* what, const char* help) {
+  return {what, Type::kName, true, help};
+}
+Param device() {
+  return {"device", Type::kEndpoint, true, "endpoint"};
+}
+Param domain() {
+  return {"domain", Type::kDomain, true, "domain"};
+}
+Param memory() {
+  return {"memory", Type::kMemory, true, "memory file"};
+}
+Param session() {
+  return {"session", Type::kNumber, true, "session number", {}, 1, 0xFFFF};
+}
+Param token() {
+  return {"token", Type::kNumber, true, "token, unique in the session"};
+}
 Param pages(const char* what, bool required, const char* help) {
   return {what, Type::kNumber, required, help, {}, 0, ~std::uint64_t{0}, kPage};
 }
-Param expect() { return {"expect", Type::kChoice, false, "status that the firmware must answer, OK by default", kStatuses}; }
-Param time(const char* what, bool required, const char* help) { return {what, Type::kTime, required, help}; }
+Param expect() {
+  return {"expect", Type::kChoice, false, "status that the firmware must answer, OK by default", kStatuses};
+}
+Param time(const char* what, bool required, const char* help) {
+  return {what, Type::kTime, required, help};
+}
 
 std::vector<Spec> make_steps() {
   return {
       {"phase", "names what follows; shown in waves, report and console", {text("name", "name of the phase")}},
       {"wait", "lets time pass", {time("time", true, "how long")}},
-      {"memory", "declares a memory file, the guest's memory",
-       {name("name", "name"), pages("size", true, "bytes"), pages("at", false, "physical address; the next free one by default"),
-        expect()}},
-      {"domain", "creates a domain",
+      {"memory",
+       "declares a memory file, the guest's memory",
+       {name("name", "name"), pages("size", true, "bytes"),
+        pages("at", false, "physical address; the next free one by default"), expect()}},
+      {"domain",
+       "creates a domain",
        {name("name", "name"), {"levels", Type::kNumber, false, "paging levels, 4 by default", {}, 3, 5}, expect()}},
-      {"map", "maps memory into a domain",
-       {domain(), pages("iova", true, "first input address"), memory(), pages("offset", false, "into the memory"),
-        pages("size", true, "bytes"), {"rights", Type::kChoice, false, "rw by default", "r|w|rw"},
-        {"leaf", Type::kChoice, false, "largest page, 4K by default", "4K|2M|1G"}, expect()}},
-      {"unmap", "unmaps a range of a domain",
+      {"map",
+       "maps memory into a domain",
+       {domain(),
+        pages("iova", true, "first input address"),
+        memory(),
+        pages("offset", false, "into the memory"),
+        pages("size", true, "bytes"),
+        {"rights", Type::kChoice, false, "rw by default", "r|w|rw"},
+        {"leaf", Type::kChoice, false, "largest page, 4K by default", "4K|2M|1G"},
+        expect()}},
+      {"unmap",
+       "unmaps a range of a domain",
        {domain(), pages("iova", true, "first input address"), pages("size", true, "bytes"), expect()}},
       {"attach", "attaches a device to a domain", {device(), domain(), expect()}},
       {"pass_through", "attaches a device to the identity domain", {device(), expect()}},
       {"detach", "detaches a device", {device(), expect()}},
-      {"claim", "claims DMA ownership of a device",
+      {"claim",
+       "claims DMA ownership of a device",
        {device(), {"owner", Type::kNumber, true, "owner, not 0", {}, 1}, expect()}},
-      {"release", "gives DMA ownership back",
+      {"release",
+       "gives DMA ownership back",
        {device(), {"owner", Type::kNumber, true, "owner, not 0", {}, 1}, expect()}},
       {"open_session", "opens a live-update session", {session(), expect()}},
       {"close_session", "closes a session: unpreserves everything in it", {session(), expect()}},
@@ -56,41 +85,65 @@ std::vector<Spec> make_steps() {
       {"freeze", "freezes all sessions", {expect()}},
       {"unfreeze", "undoes freeze", {expect()}},
       {"shutdown", "cleans what is not preserved", {expect()}},
-      {"reboot", "warm reset into the other image",
+      {"reboot",
+       "warm reset into the other image",
        {expect(), {"background", Type::kFlag, false, "go on at once; wait_for: ready takes the answer"}}},
       {"live_update", "freeze, shutdown and reboot", {expect()}},
-      {"wait_for", "waits for the firmware to reach a state",
-       {{"state", Type::kChoice, true, "state", "blackout|adopting|ready"}, time("timeout", false, "100 ms by default"),
+      {"wait_for",
+       "waits for the firmware to reach a state",
+       {{"state", Type::kChoice, true, "state", "blackout|adopting|ready"},
+        time("timeout", false, "100 ms by default"),
         expect()}},
       {"finish", "finishes a restored session", {session(), expect()}},
-      {"drain_faults", "the firmware reads and clears fault records",
-       {{"count", Type::kNumber, false, "records it must find"}, {"overflow", Type::kFlag, false, "whether it must find PFO"},
+      {"drain_faults",
+       "the firmware reads and clears fault records",
+       {{"count", Type::kNumber, false, "records it must find"},
+        {"overflow", Type::kFlag, false, "whether it must find PFO"},
         expect()}},
-      {"query", "asks the firmware; results can be compared, remembered and compared with what was remembered",
-       {{"what", Type::kChoice, true, "what", kQueries}, {"device", Type::kEndpoint, false, "of this device"},
-        {"domain", Type::kDomain, false, "of this domain"}, {"id", Type::kNumber, false, "of this number"},
-        {"result0", Type::kNumber, false, "expected first result"}, {"result1", Type::kNumber, false, "expected second result"},
+      {"query",
+       "asks the firmware; results can be compared, remembered and compared with what was remembered",
+       {{"what", Type::kChoice, true, "what", kQueries},
+        {"device", Type::kEndpoint, false, "of this device"},
+        {"domain", Type::kDomain, false, "of this domain"},
+        {"id", Type::kNumber, false, "of this number"},
+        {"result0", Type::kNumber, false, "expected first result"},
+        {"result1", Type::kNumber, false, "expected second result"},
         {"remember", Type::kName, false, "keep the results under this name"},
-        {"same_as", Type::kName, false, "results must equal those kept under this name"}, expect()}},
-      {"plant_global", "writes a global variable of the running image", {{"value", Type::kNumber, true, "value"}, expect()}},
+        {"same_as", Type::kName, false, "results must equal those kept under this name"},
+        expect()}},
+      {"plant_global",
+       "writes a global variable of the running image",
+       {{"value", Type::kNumber, true, "value"}, expect()}},
       {"read_global", "reads it back", {{"value", Type::kNumber, true, "expected value"}, expect()}},
       {"start", "starts a device's stream", {device()}},
       {"stop", "stops a device's stream", {device()}},
-      {"finish_stream", "lets a stream end after a number of transfers and waits for that",
-       {device(), {"transfers", Type::kNumber, true, "since the beginning", {}, 1}, time("timeout", false, "100 ms by default")}},
-      {"dma", "one DMA by a device",
-       {device(), {"iova", Type::kNumber, true, "input address"}, {"op", Type::kChoice, true, "kind", "read|write"},
+      {"finish_stream",
+       "lets a stream end after a number of transfers and waits for that",
+       {device(),
+        {"transfers", Type::kNumber, true, "since the beginning", {}, 1},
+        time("timeout", false, "100 ms by default")}},
+      {"dma",
+       "one DMA by a device",
+       {device(),
+        {"iova", Type::kNumber, true, "input address"},
+        {"op", Type::kChoice, true, "kind", "read|write"},
         {"size", Type::kNumber, false, "bytes, 64 by default", {}, 1, 65536},
         {"expect", Type::kText, false, "ok, or the name of a fault reason"}}},
-      {"repeat_dma", "many DMAs by a device at consecutive pages",
-       {device(), {"iova", Type::kNumber, true, "first input address"}, {"op", Type::kChoice, true, "kind", "read|write"},
+      {"repeat_dma",
+       "many DMAs by a device at consecutive pages",
+       {device(),
+        {"iova", Type::kNumber, true, "first input address"},
+        {"op", Type::kChoice, true, "kind", "read|write"},
         {"count", Type::kNumber, true, "how many", {}, 1, 65536},
         {"expect", Type::kText, false, "ok, or the name of a fault reason"}}},
-      {"inject", "plants trouble at a named place (see `vtdsim explain places`)",
+      {"inject",
+       "plants trouble at a named place (see `vtdsim explain places`)",
        {text("place", "place"), {"value", Type::kNumber, false, "value"}}},
       {"slow_memory", "every memory access takes longer", {time("by", true, "how much; 0 ns ends it")}},
-      {"reset_unit", "resets the remapping unit itself",
-       {{"kind", Type::kChoice, true, "kind", "cold|warm"}, {"unit", Type::kNumber, false, "unit, 0 by default", {}, 0, 1}}},
+      {"reset_unit",
+       "resets the remapping unit itself",
+       {{"kind", Type::kChoice, true, "kind", "cold|warm"},
+        {"unit", Type::kNumber, false, "unit, 0 by default", {}, 0, 1}}},
   };
 }
 
@@ -136,7 +189,8 @@ const Spec& platform_spec() {
        {"fault_records", Type::kNumber, false, "fault recording registers", {}, 1, 128},
        {"poison", Type::kChoice, false, "what lost pages hold after a warm reset, plausible by default",
         "zero|ones|random|plausible"},
-       {"verify", Type::kChoice, false, "how the incoming firmware takes an image, checking by default", "checking|trusting"},
+       {"verify", Type::kChoice, false, "how the incoming firmware takes an image, checking by default",
+        "checking|trusting"},
        {"on_error", Type::kChoice, false, "failstop by default", "failstop"},
        {"memory_latency", Type::kTime, false, "of every memory access, 20 ns by default"},
        {"boot_delay", Type::kTime, false, "the CPU stays in reset so long after a warm reset"},
@@ -146,21 +200,23 @@ const Spec& platform_spec() {
 }
 
 const Spec& endpoint_spec() {
-  static const Spec kSpec{"endpoint",
-                          "a DMA device",
-                          {{"name", Type::kName, true, "name"},
-                           {"source", Type::kSource, true, "requester id, bb:dd.f"},
-                           {"pattern", Type::kChoice, false, "sequential by default", "sequential|random"},
-                           {"block", Type::kNumber, false, "bytes of a transfer, 256 by default", {}, 64, 65536, 8},
-                           {"outstanding", Type::kNumber, false, "requests in flight, 4 by default", {}, 1, 64},
-                           {"interval", Type::kTime, false, "between two requests of a worker, 100 ns by default"},
-                           {"ignore_bus_master", Type::kFlag, false, "a broken device that goes on without bus-mastering"}}};
+  static const Spec kSpec{
+      "endpoint",
+      "a DMA device",
+      {{"name", Type::kName, true, "name"},
+       {"source", Type::kSource, true, "requester id, bb:dd.f"},
+       {"pattern", Type::kChoice, false, "sequential by default", "sequential|random"},
+       {"block", Type::kNumber, false, "bytes of a transfer, 256 by default", {}, 64, 65536, 8},
+       {"outstanding", Type::kNumber, false, "requests in flight, 4 by default", {}, 1, 64},
+       {"interval", Type::kTime, false, "between two requests of a worker, 100 ns by default"},
+       {"ignore_bus_master", Type::kFlag, false, "a broken device that goes on without bus-mastering"}}};
   return kSpec;
 }
 
 const Spec& window_spec() {
-  static const Spec kSpec{
-      "window", "addresses of a stream", {{"iova", Type::kNumber, true, "first"}, {"size", Type::kNumber, true, "bytes", {}, 64}}};
+  static const Spec kSpec{"window",
+                          "addresses of a stream",
+                          {{"iova", Type::kNumber, true, "first"}, {"size", Type::kNumber, true, "bytes", {}, 64}}};
   return kSpec;
 }
 

@@ -5,7 +5,7 @@
 Usage: scenario_test.py equal VTDSIM SCENARIO [--cpus iss,native] [--walkers model,rtl,lockstep]
        scenario_test.py reproduce VTDSIM SCENARIO ...
        scenario_test.py inject VTDSIM ...
-       scenario_test.py exits VTDSIM
+       scenario_test.py exits VTDSIM ...
 """
 import argparse
 import itertools
@@ -31,6 +31,12 @@ INJECTIONS = [
     ("image.iommu.version=2", r"iommu\.version = 2: unknown, expected 1"),
     ("firmware.skip_clean_invalidation=1", r"revoke-without-invalidation"),
 ]
+# --inject on other stories.
+ELSEWHERE = [
+    # D2's context entry is gone, the cached one still leads its write to somebody's memory.
+    ("S14", "firmware.skip_clean_invalidation=1", r"repeat_dma\n +expected: ContextNotPresent\n +happened: ok"),
+    ("S24", "preserved.table[1]", r"domain\[0\]\.table_page = 0x[0-9a-f]+: not preserved"),
+]
 # The same image under `verify: trusting`: what must stay fatal.
 TRUSTING = [
     ("image.device[0].attachment_id=0", r"attachment_id = 0"),
@@ -41,9 +47,9 @@ TRUSTING = [
 
 
 class Runner:
-    def __init__(self, program):
+    def __init__(self, program, work):
         self.program = program
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="vtdsim_test_"))
+        self.work = pathlib.Path(work)
         self.count = 0
 
     def __call__(self, *arguments):
@@ -105,11 +111,12 @@ def reproduce(run, scenario, walkers, cpus):
 
 
 def inject(run, cpus):
-    cases = [(place, said, []) for place, said in INJECTIONS]
-    cases += [(place, said, ["--verify", "trusting"]) for place, said in TRUSTING]
+    cases = [("live_update", place, said, []) for place, said in INJECTIONS]
+    cases += [("live_update", place, said, ["--verify", "trusting"]) for place, said in TRUSTING]
+    cases += [(story, place, said, []) for story, place, said in ELSEWHERE]
     for cpu in cpus:
-        for place, said, more in cases:
-            result = run("live_update", "--inject", place, "--cpu", cpu, *more)
+        for story, place, said, more in cases:
+            result = run(story, "--inject", place, "--cpu", cpu, *more)
             if result.returncode != 1:
                 return f"{result.command}\nexit status {result.returncode}, expected 1\n{result.stdout}"
             if not re.search(said, result.stdout):
@@ -117,7 +124,7 @@ def inject(run, cpus):
     return None
 
 
-def exits(run):
+def exits(run, cpu):
     cases = [
         (["no_such_story"], 2, "there is no scenario"),
         (["live_update", "--walker", "imaginary"], 2, "walker"),
@@ -129,19 +136,35 @@ def exits(run):
         (["live_update", "--firmware", "/nowhere"], 4, "/nowhere"),
     ]
     for arguments, status, said in cases:
-        result = run(*arguments)
+        result = run(*arguments, "--cpu", cpu)
         if result.returncode != status or said not in result.stdout + result.stderr:
             return f"{result.command}\nexit status {result.returncode}, expected {status} and {said!r}:\n{result.stdout}{result.stderr}"
     # A story that runs out of simulated time.
     story = run.work / "slow.yaml"
     story.write_text("name: slow\nplatform: {limit: 1 ms}\nsteps:\n  - wait: 100 ms\n")
-    result = run(str(story))
+    result = run(str(story), "--cpu", cpu)
     if result.returncode != 3 or "simulated-time limit" not in result.stderr:
         return f"{result.command}\nexit status {result.returncode}, expected 3\n{result.stderr}"
     # What a failing run prints repeats it.
-    result = run("live_update", "--inject", "image.device[0].attachment_id=1", "--seed", "5")
-    if "rerun: sim/run live_update --walker rtl" not in result.stdout or "--seed 5 --inject" not in result.stdout:
+    result = run("live_update", "--inject", "image.device[0].attachment_id=1", "--seed", "5", "--cpu", cpu)
+    if f"rerun: sim/run live_update --walker rtl --cpu {cpu} --seed 5 --inject" not in result.stdout:
         return f"no rerun command:\n{result.stdout}"
+    return None
+
+
+def check(run, options):
+    walkers, cpus = options.walkers.split(","), options.cpus.split(",")
+    if options.what == "inject":
+        return inject(run, cpus)
+    if options.what == "exits":
+        return exits(run, cpus[0])
+    if not options.scenarios:
+        return "no scenario given"
+    compare = equal if options.what == "equal" else reproduce
+    for scenario in options.scenarios:
+        failure = compare(run, scenario, walkers, cpus)
+        if failure:
+            return failure
     return None
 
 
@@ -153,17 +176,9 @@ def main():
     parser.add_argument("--cpus", default="iss,native")
     parser.add_argument("--walkers", default="model,rtl,lockstep")
     options = parser.parse_args()
-    run = Runner(options.program)
-    walkers, cpus = options.walkers.split(","), options.cpus.split(",")
-    failure = None
-    if options.what == "inject":
-        failure = inject(run, cpus)
-    elif options.what == "exits":
-        failure = exits(run)
-    else:
-        check = equal if options.what == "equal" else reproduce
-        for scenario in options.scenarios:
-            failure = failure or check(run, scenario, walkers, cpus)
+    with tempfile.TemporaryDirectory(prefix="vtdsim_test_") as work:
+        run = Runner(options.program, work)
+        failure = check(run, options)
     print(failure or f"{options.what}: {run.count} runs as expected")
     sys.exit(1 if failure else 0)
 

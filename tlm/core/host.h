@@ -23,9 +23,9 @@ enum class Engine : std::uint8_t {
 enum class Step : std::uint8_t {
   kContextCacheLookup,
   kIotlbLookup,
-  kCommand,          ///< a GCMD command, after draining
-  kInvalidate,       ///< performing one invalidation
-  kDescriptor,       ///< decoding one descriptor
+  kCommand,     ///< a GCMD command, after draining
+  kInvalidate,  ///< performing one invalidation
+  kDescriptor,  ///< decoding one descriptor
 };
 
 class Host {

@@ -51,7 +51,9 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
   return out;
 }
 
-bool ReferenceWalker::quiescent() const { return !any(State::kRead) && !any(State::kDone); }
+bool ReferenceWalker::quiescent() const {
+  return !any(State::kRead) && !any(State::kDone);
+}
 
 bool ReferenceWalker::idle() const {
   return std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.state == State::kIdle; });

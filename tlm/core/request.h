@@ -23,12 +23,12 @@ struct DmaRequest {
 
 /// Where an untranslated request goes.
 struct Translation {
-  PhysAddr address = 0;        ///< of the first byte
+  PhysAddr address = 0;                 ///< of the first byte
   std::uint64_t page_size = kPageSize;  ///< of the cached entry that served it; the range that DMI may cover
   bool readable = false;
   bool writable = false;
   bool snoop = false;
-  bool remapped = true;        ///< false when TE=0 let it pass untranslated
+  bool remapped = true;  ///< false when TE=0 let it pass untranslated
   bool iotlb_hit = false;
 };
 
@@ -45,8 +45,8 @@ struct Fault {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}      // NOLINT: implicit by design
-  Result(Fault fault) : state_(fault) {}             // NOLINT: implicit by design
+  Result(T value) : state_(std::move(value)) {}  // NOLINT: implicit by design
+  Result(Fault fault) : state_(fault) {}         // NOLINT: implicit by design
   [[nodiscard]] bool ok() const { return std::holds_alternative<T>(state_); }
   explicit operator bool() const { return ok(); }
   [[nodiscard]] const T& value() const { return std::get<T>(state_); }

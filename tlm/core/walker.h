@@ -20,9 +20,9 @@ struct WalkerConfig {
   unsigned host_address_width = 46;  ///< HAW, bits, 32..52; entry bits [51:HAW] are reserved
   bool superpage_2m = true;
   bool superpage_1g = true;
-  bool snoop_control = true;         ///< SNP is reserved in leaves without it
-  bool device_tlb = false;           ///< TM is reserved in leaves without it
-  bool zero_length_read = true;      ///< CAP.ZLR: zero-length reads are satisfied by W as well
+  bool snoop_control = true;     ///< SNP is reserved in leaves without it
+  bool device_tlb = false;       ///< TM is reserved in leaves without it
+  bool zero_length_read = true;  ///< CAP.ZLR: zero-length reads are satisfied by W as well
 };
 
 constexpr WalkerConfig walker_config(const Profile& p) {
@@ -33,7 +33,7 @@ constexpr WalkerConfig walker_config(const Profile& p) {
 /// read (kAddressBeyondWidth).
 struct WalkRequest {
   WalkId id = 0;
-  PhysAddr root = 0;      ///< SSPTPTR, 4 KiB aligned
+  PhysAddr root = 0;        ///< SSPTPTR, 4 KiB aligned
   std::uint8_t levels = 4;  ///< 3, 4 or 5
   Iova iova = 0;
   Access access = Access::kRead;
@@ -44,13 +44,13 @@ struct WalkRequest {
 struct WalkResponse {
   WalkId id = 0;
   FaultReason fault = FaultReason::kNone;
-  std::uint8_t level = 0;   ///< of the leaf: 1 4K, 2 2M, 3 1G
-  PhysAddr page = 0;        ///< first byte of the leaf's page, aligned to the page size
-  bool readable = false;    ///< AND of R along the path
-  bool writable = false;    ///< AND of W along the path
-  bool snoop = false;       ///< SNP of the leaf
-  bool transient = false;   ///< TM of the leaf
-  std::uint8_t reads = 0;   ///< entries read for this walk
+  std::uint8_t level = 0;  ///< of the leaf: 1 4K, 2 2M, 3 1G
+  PhysAddr page = 0;       ///< first byte of the leaf's page, aligned to the page size
+  bool readable = false;   ///< AND of R along the path
+  bool writable = false;   ///< AND of W along the path
+  bool snoop = false;      ///< SNP of the leaf
+  bool transient = false;  ///< TM of the leaf
+  std::uint8_t reads = 0;  ///< entries read for this walk
   friend bool operator==(const WalkResponse&, const WalkResponse&) = default;
 };
 
@@ -69,10 +69,10 @@ struct MemoryResponse {
 
 /// What the surroundings drive in the cycle that ends with the next clock edge.
 struct WalkerInputs {
-  const WalkRequest* request = nullptr;           ///< offered walk; hold it until accepted
+  const WalkRequest* request = nullptr;             ///< offered walk; hold it until accepted
   const MemoryResponse* memory_response = nullptr;  ///< at most one a cycle, any order, always taken
-  bool memory_ready = true;                       ///< the memory port takes a read at this edge
-  bool response_ready = true;                     ///< the requester takes a response at this edge
+  bool memory_ready = true;                         ///< the memory port takes a read at this edge
+  bool response_ready = true;                       ///< the requester takes a response at this edge
 };
 
 /// What the walker showed before that edge, and so what happened at it.

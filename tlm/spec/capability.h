@@ -31,8 +31,8 @@ inline constexpr Field kFS5LP{"FS5LP", 60, 60};
 inline constexpr Field kECMDS{"ECMDS", 61, 61};
 inline constexpr Field kESIRTPS{"ESIRTPS", 62, 62};
 inline constexpr Field kESRTPS{"ESRTPS", 63, 63};
-inline constexpr Field kAll[] = {kND,   kAFL, kRWBF, kPLMR, kPHMR, kCM,    kSAGAW, kMGAW,  kZLR,    kFRO,    kSSLPS,
-                                 kPSI,  kNFR, kMAMV, kDWD,  kDRD,  kFS1GP, kPI,    kFS5LP, kECMDS,  kESIRTPS, kESRTPS};
+inline constexpr Field kAll[] = {kND,  kAFL, kRWBF, kPLMR, kPHMR, kCM,    kSAGAW, kMGAW,  kZLR,   kFRO,     kSSLPS,
+                                 kPSI, kNFR, kMAMV, kDWD,  kDRD,  kFS1GP, kPI,    kFS5LP, kECMDS, kESIRTPS, kESRTPS};
 }  // namespace cap
 
 namespace ecap {
@@ -66,67 +66,76 @@ inline constexpr Field kRPS{"RPS", 49, 49};
 inline constexpr Field kPMS{"PMS", 51, 51};
 inline constexpr Field kADMS{"ADMS", 52, 52};
 inline constexpr Field kRPRIVS{"RPRIVS", 53, 53};
-inline constexpr Field kAll[] = {kC,   kQI,  kDT,  kIR,    kEIM,  kPT,   kSC,  kIRO, kMHMV, kMTS,    kNEST,
-                                 kPRS, kERS, kSRS, kNWFS,  kEAFS, kPSS,  kPASID, kDIT, kPDS, kSMTS,  kVCS,
-                                 kSSADS, kSSTS, kFSTS, kSMPWCS, kRPS, kPMS, kADMS, kRPRIVS};
+inline constexpr Field kAll[] = {kC,    kQI,  kDT,    kIR,   kEIM,  kPT,     kSC,  kIRO,   kMHMV, kMTS,
+                                 kNEST, kPRS, kERS,   kSRS,  kNWFS, kEAFS,   kPSS, kPASID, kDIT,  kPDS,
+                                 kSMTS, kVCS, kSSADS, kSSTS, kFSTS, kSMPWCS, kRPS, kPMS,   kADMS, kRPRIVS};
 }  // namespace ecap
 
 /// SAGAW / AW encodings: bit or value n names a table of n + 2 levels (VT-d 11.4.2, 9.3).
-constexpr unsigned levels_of_aw(unsigned aw) { return aw + 2; }
-constexpr unsigned aw_of_levels(unsigned levels) { return levels - 2; }
+constexpr unsigned levels_of_aw(unsigned aw) {
+  return aw + 2;
+}
+constexpr unsigned aw_of_levels(unsigned levels) {
+  return levels - 2;
+}
 /// Width in bits of the input address of a table with `levels` levels: 3 -> 39, 4 -> 48, 5 -> 57.
-constexpr unsigned width_of_levels(unsigned levels) { return 12 + 9 * levels; }
+constexpr unsigned width_of_levels(unsigned levels) {
+  return 12 + 9 * levels;
+}
 
 /// What one built unit can do. CAP and ECAP are computed from it; nothing else reads raw bits.
 /// Fields are named as in CAP/ECAP; units and ranges beside each.
 struct Profile {
   const char* name = "linux";
-  unsigned host_address_width = 46;    ///< HAW, bits, 32..52
-  unsigned guest_address_width = 57;   ///< MGAW + 1, bits, 39..57
-  unsigned domain_bits = 16;           ///< DID width, 4..16, even: 4 + 2 * ND
-  unsigned fault_records = 8;          ///< NFR + 1, 1..256
+  unsigned host_address_width = 46;      ///< HAW, bits, 32..52
+  unsigned guest_address_width = 57;     ///< MGAW + 1, bits, 39..57
+  unsigned domain_bits = 16;             ///< DID width, 4..16, even: 4 + 2 * ND
+  unsigned fault_records = 8;            ///< NFR + 1, 1..256
   unsigned fault_record_offset = 0x600;  ///< bytes, multiple of 16
-  unsigned iotlb_offset = 0x500;       ///< bytes, multiple of 16; IVA there, IOTLB 8 bytes above
-  unsigned max_address_mask = 18;      ///< MAMV, 0..63: largest AM of a page-selective invalidation
-  bool levels3 = true;                 ///< SAGAW bit 1 (39-bit)
-  bool levels4 = true;                 ///< SAGAW bit 2 (48-bit)
-  bool levels5 = true;                 ///< SAGAW bit 3 (57-bit)
-  bool superpage_2m = true;            ///< SSLPS bit 0
-  bool superpage_1g = true;            ///< SSLPS bit 1
-  bool caching_mode = false;           ///< CM
-  bool zero_length_read = true;        ///< ZLR
-  bool write_buffer_flush = false;     ///< RWBF
-  bool page_selective = true;          ///< PSI
-  bool drain_write = true;             ///< DWD
-  bool drain_read = true;              ///< DRD
-  bool hitless_root = false;           ///< ESRTPS: SRTP invalidates context cache, PASID cache, IOTLB itself
-  bool queued_invalidation = true;     ///< QI
-  bool coherent = true;                ///< C
-  bool pass_through = true;            ///< PT
-  bool snoop_control = true;           ///< SC
-  bool device_tlb = false;             ///< DT
-  unsigned version_major = 1;          ///< VER.MAX, 1..15
-  unsigned version_minor = 0;          ///< VER.MIN, 0..15
+  unsigned iotlb_offset = 0x500;         ///< bytes, multiple of 16; IVA there, IOTLB 8 bytes above
+  unsigned max_address_mask = 18;        ///< MAMV, 0..63: largest AM of a page-selective invalidation
+  bool levels3 = true;                   ///< SAGAW bit 1 (39-bit)
+  bool levels4 = true;                   ///< SAGAW bit 2 (48-bit)
+  bool levels5 = true;                   ///< SAGAW bit 3 (57-bit)
+  bool superpage_2m = true;              ///< SSLPS bit 0
+  bool superpage_1g = true;              ///< SSLPS bit 1
+  bool caching_mode = false;             ///< CM
+  bool zero_length_read = true;          ///< ZLR
+  bool write_buffer_flush = false;       ///< RWBF
+  bool page_selective = true;            ///< PSI
+  bool drain_write = true;               ///< DWD
+  bool drain_read = true;                ///< DRD
+  bool hitless_root = false;             ///< ESRTPS: SRTP invalidates context cache, PASID cache, IOTLB itself
+  bool queued_invalidation = true;       ///< QI
+  bool coherent = true;                  ///< C
+  bool pass_through = true;              ///< PT
+  bool snoop_control = true;             ///< SC
+  bool device_tlb = false;               ///< DT
+  unsigned version_major = 1;            ///< VER.MAX, 1..15
+  unsigned version_minor = 0;            ///< VER.MIN, 0..15
 };
 
 constexpr std::uint64_t sagaw(const Profile& p) {
   return (p.levels3 ? bit(1) : 0) | (p.levels4 ? bit(2) : 0) | (p.levels5 ? bit(3) : 0);
 }
-constexpr unsigned max_levels(const Profile& p) { return p.levels5 ? 5 : p.levels4 ? 4 : 3; }
+constexpr unsigned max_levels(const Profile& p) {
+  return p.levels5 ? 5 : p.levels4 ? 4 : 3;
+}
 constexpr bool supports_levels(const Profile& p, unsigned levels) {
   return levels >= 3 && levels <= 5 && (sagaw(p) & bit(aw_of_levels(levels))) != 0;
 }
 /// Number of domain ids the unit distinguishes.
-constexpr std::uint32_t domain_count(const Profile& p) { return std::uint32_t{1} << p.domain_bits; }
+constexpr std::uint32_t domain_count(const Profile& p) {
+  return std::uint32_t{1} << p.domain_bits;
+}
 
 constexpr std::uint64_t cap_value(const Profile& p) {
   using namespace cap;
   return kND.of((p.domain_bits - 4) / 2) | kRWBF.of(p.write_buffer_flush) | kCM.of(p.caching_mode) |
          kSAGAW.of(sagaw(p)) | kMGAW.of(p.guest_address_width - 1) | kZLR.of(p.zero_length_read) |
-         kFRO.of(p.fault_record_offset / 16) |
-         kSSLPS.of((p.superpage_2m ? 1U : 0U) | (p.superpage_1g ? 2U : 0U)) | kPSI.of(p.page_selective) |
-         kNFR.of(p.fault_records - 1) | kMAMV.of(p.max_address_mask) | kDWD.of(p.drain_write) |
-         kDRD.of(p.drain_read) | kESRTPS.of(p.hitless_root);
+         kFRO.of(p.fault_record_offset / 16) | kSSLPS.of((p.superpage_2m ? 1U : 0U) | (p.superpage_1g ? 2U : 0U)) |
+         kPSI.of(p.page_selective) | kNFR.of(p.fault_records - 1) | kMAMV.of(p.max_address_mask) |
+         kDWD.of(p.drain_write) | kDRD.of(p.drain_read) | kESRTPS.of(p.hitless_root);
 }
 constexpr std::uint64_t ecap_value(const Profile& p) {
   using namespace ecap;

@@ -44,8 +44,8 @@ inline constexpr Field kDID{"DID", 31, 16};
 namespace context {
 inline constexpr Field kSID{"SID", 47, 32};
 inline constexpr Field kFM{"FM", 49, 48};
-inline constexpr std::array<std::uint64_t, 2> kUsed{
-    kTYPE.mask() | kG.mask() | kDID.mask() | kSID.mask() | kFM.mask(), 0};
+inline constexpr std::array<std::uint64_t, 2> kUsed{kTYPE.mask() | kG.mask() | kDID.mask() | kSID.mask() | kFM.mask(),
+                                                    0};
 }  // namespace context
 
 namespace iotlb {
@@ -54,8 +54,8 @@ inline constexpr Field kDR{"DR", 7, 7};
 inline constexpr Field kAM{"AM", 69, 64};
 inline constexpr Field kIH{"IH", 70, 70};
 inline constexpr Field kADDR{"ADDR", 127, 76};
-inline constexpr std::array<std::uint64_t, 2> kUsed{
-    kTYPE.mask() | kG.mask() | kDW.mask() | kDR.mask() | kDID.mask(), kAM.mask() | kIH.mask() | kADDR.mask()};
+inline constexpr std::array<std::uint64_t, 2> kUsed{kTYPE.mask() | kG.mask() | kDW.mask() | kDR.mask() | kDID.mask(),
+                                                    kAM.mask() | kIH.mask() | kADDR.mask()};
 }  // namespace iotlb
 
 namespace device_tlb {

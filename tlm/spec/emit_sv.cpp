@@ -93,12 +93,18 @@ const std::map<std::string, std::function<void()>> kFilters{{"fault_reason", fil
 
 const char* access_name(RegAccess access) {
   switch (access) {
-    case RegAccess::kRO: return "RO";
-    case RegAccess::kRW: return "RW";
-    case RegAccess::kWO: return "WO";
-    case RegAccess::kRW1C: return "RW1C";
-    case RegAccess::kRW1CS: return "RW1CS";
-    case RegAccess::kROS: return "ROS";
+    case RegAccess::kRO:
+      return "RO";
+    case RegAccess::kRW:
+      return "RW";
+    case RegAccess::kWO:
+      return "WO";
+    case RegAccess::kRW1C:
+      return "RW1C";
+    case RegAccess::kRW1CS:
+      return "RW1CS";
+    case RegAccess::kROS:
+      return "ROS";
   }
   return "";
 }

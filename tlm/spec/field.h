@@ -35,9 +35,7 @@ struct Field {
   [[nodiscard]] constexpr std::uint64_t of(std::uint64_t value) const { return with(0, value); }
   [[nodiscard]] constexpr bool fits(std::uint64_t value) const { return (value & ~max()) == 0; }
   /// For address fields whose low bits are implied zero: the field's bits left in place.
-  [[nodiscard]] constexpr std::uint64_t in_place(std::uint64_t word_value) const {
-    return word_value & mask();
-  }
+  [[nodiscard]] constexpr std::uint64_t in_place(std::uint64_t word_value) const { return word_value & mask(); }
 };
 
 /// An in-memory record of N little-endian 64-bit words (a root entry is Record<2>, a PASID entry Record<8>).
@@ -74,12 +72,18 @@ using Record512 = Record<8>;
 constexpr std::uint64_t bit_range(unsigned hi, unsigned lo) {
   return hi < lo ? 0 : Field{"", static_cast<std::uint16_t>(hi), static_cast<std::uint16_t>(lo)}.mask();
 }
-constexpr std::uint64_t bit(unsigned n) { return std::uint64_t{1} << n; }
+constexpr std::uint64_t bit(unsigned n) {
+  return std::uint64_t{1} << n;
+}
 
-constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t size) { return value & ~(size - 1); }
+constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t size) {
+  return value & ~(size - 1);
+}
 constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t size) {
   return align_down(value + size - 1, size);
 }
-constexpr bool is_aligned(std::uint64_t value, std::uint64_t size) { return (value & (size - 1)) == 0; }
+constexpr bool is_aligned(std::uint64_t value, std::uint64_t size) {
+  return (value & (size - 1)) == 0;
+}
 
 }  // namespace vtd

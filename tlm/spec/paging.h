@@ -9,14 +9,18 @@
 
 namespace vtd {
 
-inline constexpr unsigned kIndexBits = 9;        ///< index bits a level
-inline constexpr unsigned kEntryBytes = 8;       ///< bytes of a paging entry
+inline constexpr unsigned kIndexBits = 9;   ///< index bits a level
+inline constexpr unsigned kEntryBytes = 8;  ///< bytes of a paging entry
 inline constexpr unsigned kEntriesPerTable = 512;
 inline constexpr unsigned kMaxLevels = 5;
 
 /// log2 of the bytes that one entry of `level` maps: level 1 -> 12, 2 -> 21, 3 -> 30, 4 -> 39, 5 -> 48.
-constexpr unsigned level_shift(unsigned level) { return kPageShift + kIndexBits * (level - 1); }
-constexpr std::uint64_t level_size(unsigned level) { return bit(level_shift(level)); }
+constexpr unsigned level_shift(unsigned level) {
+  return kPageShift + kIndexBits * (level - 1);
+}
+constexpr std::uint64_t level_size(unsigned level) {
+  return bit(level_shift(level));
+}
 constexpr unsigned level_index(std::uint64_t address, unsigned level) {
   return static_cast<unsigned>((address >> level_shift(level)) & (kEntriesPerTable - 1));
 }

@@ -32,12 +32,12 @@ inline constexpr std::uint64_t kTimerBase = 0xF000'3000;
 inline constexpr std::uint64_t kEndpointBase = 0xF001'0000;  ///< endpoint n at kEndpointBase + n * kEndpointStride
 inline constexpr std::uint64_t kEndpointStride = 0x1000;
 inline constexpr unsigned kMaxEndpoints = 16;
-inline constexpr std::uint64_t kImageStoreBase = 0xF100'0000;  ///< read-only copies of images A and B
+inline constexpr std::uint64_t kImageStoreBase = 0xF100'0000;    ///< read-only copies of images A and B
 inline constexpr std::uint64_t kImageStoreStride = 0x0010'0000;  ///< image A at +0, image B at +1 stride
-inline constexpr std::uint64_t kUnitBase = 0xFED9'0000;        ///< unit n at kUnitBase + n * kUnitStride
+inline constexpr std::uint64_t kUnitBase = 0xFED9'0000;          ///< unit n at kUnitBase + n * kUnitStride
 inline constexpr std::uint64_t kUnitStride = 0x1000;
 inline constexpr unsigned kMaxUnits = 2;
-inline constexpr std::uint64_t kDeviceWindowSize = 0x1000;     ///< bytes each block above decodes
+inline constexpr std::uint64_t kDeviceWindowSize = 0x1000;  ///< bytes each block above decodes
 
 // ---- mailbox: commands from the scenario to the firmware ---------------------------------------------
 // All registers 64-bit. WAIT read: suspends the CPU until a command is posted, returns its sequence number.
@@ -45,12 +45,12 @@ inline constexpr std::uint64_t kDeviceWindowSize = 0x1000;     ///< bytes each b
 // A command during which the firmware is reset (kReboot) completes when the next image writes
 // STATE = kReady or kFatal; its status is the value of BOOT_STATUS then.
 namespace mailbox {
-inline constexpr std::uint64_t kWait = 0x00;        // RO
-inline constexpr std::uint64_t kCommand = 0x08;     // RO
-inline constexpr std::uint64_t kArg = 0x10;         // RO, 8 registers
+inline constexpr std::uint64_t kWait = 0x00;     // RO
+inline constexpr std::uint64_t kCommand = 0x08;  // RO
+inline constexpr std::uint64_t kArg = 0x10;      // RO, 8 registers
 inline constexpr unsigned kArgs = 8;
-inline constexpr std::uint64_t kStatus = 0x50;      // RW: Status of the command
-inline constexpr std::uint64_t kResult = 0x58;      // RW, 4 registers
+inline constexpr std::uint64_t kStatus = 0x50;  // RW: Status of the command
+inline constexpr std::uint64_t kResult = 0x58;  // RW, 4 registers
 inline constexpr unsigned kResults = 4;
 inline constexpr std::uint64_t kDone = 0x80;        // WO
 inline constexpr std::uint64_t kState = 0x88;       // RW: LifecycleState, for waves and for the runner
@@ -61,56 +61,79 @@ inline constexpr std::uint64_t kSize = 0xA0;
 
 /// Policy bits the firmware reads where it needs them. The injection bits plant one bug each in it.
 namespace policy {
-inline constexpr Field kVerify{"verify", 0, 0};                        ///< 1 checking, 0 trusting
-inline constexpr Field kContain{"contain", 1, 1};                      ///< on_error: 1 contain, 0 failstop
+inline constexpr Field kVerify{"verify", 0, 0};    ///< 1 checking, 0 trusting
+inline constexpr Field kContain{"contain", 1, 1};  ///< on_error: 1 contain, 0 failstop
 inline constexpr Field kSkipCleanInvalidation{"skip_clean_invalidation", 8, 8};
 inline constexpr Field kSkipUnmapInvalidation{"skip_unmap_invalidation", 9, 9};
 }  // namespace policy
 
 /// Where the firmware is in its life (liveupdate.md 3.3.3).
 enum class LifecycleState : std::uint8_t {
-  kBoot = 0, kNormal, kPreserved, kFrozen, kCleaned, kBlackout, kAdopting, kReattached, kFinished, kFatal
+  kBoot = 0,
+  kNormal,
+  kPreserved,
+  kFrozen,
+  kCleaned,
+  kBlackout,
+  kAdopting,
+  kReattached,
+  kFinished,
+  kFatal
 };
 #define VTD_LIFECYCLE_NAMES \
-  {"boot", "normal", "preserved", "frozen", "cleaned", "blackout", "adopting", "reattached", "finished", "fatal"}
+  { "boot", "normal", "preserved", "frozen", "cleaned", "blackout", "adopting", "reattached", "finished", "fatal" }
 
 /// Result of firmware calls and mailbox commands; named after the errno the Linux series returns.
 enum class Status : std::uint8_t {
-  kOk = 0, kInvalid, kBusy, kNotSupported, kNoEntry, kPerm, kExists, kAddrInUse, kNoData, kNoMemory, kTimeout, kFault, kFatal
+  kOk = 0,
+  kInvalid,
+  kBusy,
+  kNotSupported,
+  kNoEntry,
+  kPerm,
+  kExists,
+  kAddrInUse,
+  kNoData,
+  kNoMemory,
+  kTimeout,
+  kFault,
+  kFatal
 };
 #define VTD_STATUS_NAMES                                                                                   \
-  {"OK", "EINVAL", "EBUSY", "EOPNOTSUPP", "ENOENT", "EPERM", "EEXIST", "EADDRINUSE", "ENODATA", "ENOMEM", \
-   "ETIMEDOUT", "EFAULT", "FATAL"}
+  {                                                                                                        \
+    "OK", "EINVAL", "EBUSY", "EOPNOTSUPP", "ENOENT", "EPERM", "EEXIST", "EADDRINUSE", "ENODATA", "ENOMEM", \
+        "ETIMEDOUT", "EFAULT", "FATAL"                                                                     \
+  }
 
 /// Mailbox commands. Ids (memory, domain, session) are small integers chosen by the scenario; tokens are
 /// arbitrary 64-bit values; sid is a requester id; perm is bit 0 read, bit 1 write.
 // X(name, code, argument names)
-#define VTD_MAILBOX_COMMANDS(X)                                                                             \
-  X(kPing, 1, "")                                                                                           \
-  X(kAddMemory, 2, "memory base size")            /* declare a memory file; size and base 4 KiB aligned */  \
-  X(kCreateDomain, 3, "domain levels")                                                                      \
-  X(kMap, 4, "domain iova memory offset size perm max_level") /* max_level 1 4K, 2 2M, 3 1G leaves allowed */ \
-  X(kUnmap, 5, "domain iova size")                /* result0: bytes unmapped */                             \
-  X(kAttach, 6, "sid domain")                     /* result0: DID */                                        \
-  X(kDetach, 7, "sid")                                                                                      \
-  X(kClaimOwner, 8, "sid owner")                  /* owner: any non-zero 64-bit value; EPERM or EBUSY when owned */ \
-  X(kReleaseOwner, 9, "sid owner")                                                                          \
-  X(kSessionOpen, 10, "session")                                                                            \
-  X(kSessionClose, 11, "session")                 /* unpreserves everything in it, in reverse order */      \
-  X(kPreserveMemory, 12, "session token memory")                                                            \
-  X(kPreserveDomain, 13, "session token domain")                                                            \
-  X(kPreserveDevice, 14, "session token sid")                                                               \
-  X(kUnpreserve, 15, "session token")             /* the newest file only, else EINVAL */                   \
-  X(kFreeze, 16, "")                                                                                        \
-  X(kUnfreeze, 17, "")                                                                                      \
-  X(kShutdown, 18, "")                            /* clean what is not preserved; leaves TE=1 */            \
-  X(kReboot, 19, "")                              /* place the other image, request the warm reset */       \
-  X(kFinish, 20, "session")                                                                                 \
-  X(kQuery, 21, "what id")                        /* results as Query says */                               \
-  X(kDrainFaults, 22, "")                         /* report and clear fault records; result0: count, result1: 1 if PFO was set */ \
-  X(kPlantGlobal, 23, "value")                    /* writes a global variable of the running image */       \
-  X(kReadGlobal, 24, "")                          /* result0: that variable; 0 in a fresh image */          \
-  X(kPassThrough, 25, "sid")                      /* attach to the identity domain (TT=10) */
+#define VTD_MAILBOX_COMMANDS(X)                                                                                \
+  X(kPing, 1, "")                                                                                              \
+  X(kAddMemory, 2, "memory base size") /* declare a memory file; size and base 4 KiB aligned */                \
+  X(kCreateDomain, 3, "domain levels")                                                                         \
+  X(kMap, 4, "domain iova memory offset size perm max_level") /* max_level 1 4K, 2 2M, 3 1G leaves allowed */  \
+  X(kUnmap, 5, "domain iova size")                            /* result0: bytes unmapped */                    \
+  X(kAttach, 6, "sid domain")                                 /* result0: DID */                               \
+  X(kDetach, 7, "sid")                                                                                         \
+  X(kClaimOwner, 8, "sid owner") /* owner: any non-zero 64-bit value; EPERM or EBUSY when owned */             \
+  X(kReleaseOwner, 9, "sid owner")                                                                             \
+  X(kSessionOpen, 10, "session")                                                                               \
+  X(kSessionClose, 11, "session") /* unpreserves everything in it, in reverse order */                         \
+  X(kPreserveMemory, 12, "session token memory")                                                               \
+  X(kPreserveDomain, 13, "session token domain")                                                               \
+  X(kPreserveDevice, 14, "session token sid")                                                                  \
+  X(kUnpreserve, 15, "session token") /* the newest file only, else EINVAL */                                  \
+  X(kFreeze, 16, "")                                                                                           \
+  X(kUnfreeze, 17, "")                                                                                         \
+  X(kShutdown, 18, "") /* clean what is not preserved; leaves TE=1 */                                          \
+  X(kReboot, 19, "")   /* place the other image, request the warm reset */                                     \
+  X(kFinish, 20, "session")                                                                                    \
+  X(kQuery, 21, "what id")     /* results as Query says */                                                     \
+  X(kDrainFaults, 22, "")      /* report and clear fault records; result0: count, result1: 1 if PFO was set */ \
+  X(kPlantGlobal, 23, "value") /* writes a global variable of the running image */                             \
+  X(kReadGlobal, 24, "")       /* result0: that variable; 0 in a fresh image */                                \
+  X(kPassThrough, 25, "sid")   /* attach to the identity domain (TT=10) */
 
 enum class Command : std::uint8_t {
 #define VTD_X(name, code, args) name = code,
@@ -126,15 +149,16 @@ enum class Query : std::uint8_t {
   kPreservedPages = 3,  ///< result0: pages set in the tracker, result1: pages reclaimed since boot
   kDidUseCount = 4,     ///< id: DID; result0: attached devices, result1: 1 if reserved in the allocator
   kUnitRecord = 5,      ///< result0: refcount of the unit record, 0 when not preserved
-  kDomainTables = 6,    ///< id: domain; result0: table pages of the domain, result1: digest of their contents without A/D
+  kDomainTables = 6,  ///< id: domain; result0: table pages of the domain, result1: digest of their contents without A/D
 };
 
 // ---- reset controller ---------------------------------------------------------------------------------
 // Registers marked R keep their value over a warm reset.
 namespace reset {
-inline constexpr std::uint64_t kHandover = 0x00;     // RW R: physical address of the handover root, 0 none
-inline constexpr std::uint64_t kEntry = 0x08;        // RW R: entry point of the next image
-inline constexpr std::uint64_t kTracker = 0x10;      // RW R: physical address of the preserved-page bitmap (one page), 0 none
+inline constexpr std::uint64_t kHandover = 0x00;  // RW R: physical address of the handover root, 0 none
+inline constexpr std::uint64_t kEntry = 0x08;     // RW R: entry point of the next image
+inline constexpr std::uint64_t kTracker =
+    0x10;  // RW R: physical address of the preserved-page bitmap (one page), 0 none
 inline constexpr std::uint64_t kScratchBase = 0x18;  // RW R: the slot of the next image
 inline constexpr std::uint64_t kScratchSize = 0x20;  // RW R
 inline constexpr std::uint64_t kCommand = 0x28;      // WO: Kind; takes effect within the write, which never returns

@@ -37,8 +37,7 @@ inline constexpr Field kSIRTP{"SIRTP", 24, 24};
 inline constexpr Field kCFI{"CFI", 23, 23};
 /// Commands that act once and are not echoed by the next write.
 inline constexpr std::uint64_t kOneShot = kSRTP.mask() | kSFL.mask() | kWBF.mask() | kSIRTP.mask();
-inline constexpr std::uint64_t kPersistent =
-    kTE.mask() | kEAFL.mask() | kQIE.mask() | kIRE.mask() | kCFI.mask();
+inline constexpr std::uint64_t kPersistent = kTE.mask() | kEAFL.mask() | kQIE.mask() | kIRE.mask() | kCFI.mask();
 }  // namespace gcmd
 namespace gsts {
 inline constexpr Field kTES{"TES", 31, 31};
@@ -103,7 +102,9 @@ inline constexpr Field kICESID{"ICESID", 63, 48};
 inline constexpr Field kITESID{"ITESID", 47, 32};
 inline constexpr Field kIQEI{"IQEI", 3, 0};
 /// Bytes of the ring for an IQA value: 2^(QS+8) descriptors of 16 byte, 2^(QS+7) of 32: the same size.
-constexpr std::uint64_t ring_bytes(std::uint64_t iqa) { return std::uint64_t{1} << (12 + kQS.get(iqa)); }
+constexpr std::uint64_t ring_bytes(std::uint64_t iqa) {
+  return std::uint64_t{1} << (12 + kQS.get(iqa));
+}
 }  // namespace iq
 namespace irta {
 inline constexpr Field kIRTA{"IRTA", 63, 12};
@@ -171,11 +172,61 @@ inline constexpr Field kAll[] = {kFI, kSID, kT2, kPRIV, kEXE, kPP, kFR, kPV, kAT
 /// Registers at fixed offsets, and IVA/IOTLB, which a profile places (ECAP.IRO). Fault recording
 /// registers (CAP.FRO) form an array and are not in this list.
 enum class RegId : std::uint8_t {
-  kVER, kCAP, kECAP, kGCMD, kGSTS, kRTADDR, kCCMD, kFSTS, kFECTL, kFEDATA, kFEADDR, kFEUADDR, kAFLOG, kPMEN,
-  kPLMBASE, kPLMLIMIT, kPHMBASE, kPHMLIMIT, kIQH, kIQT, kIQA, kICS, kIECTL, kIEDATA, kIEADDR, kIEUADDR, kIQERCD,
-  kIRTA, kPQH, kPQT, kPQA, kPRS, kPECTL, kPEDATA, kPEADDR, kPEUADDR, kPERFCAP, kPERFCFGOFF, kPERFOVFOFF,
-  kPERFCNTROFF, kPERFINTRSTS, kPERFINTRCTL, kPERFINTRDATA, kPERFINTRADDR, kPERFINTRUADDR, kPERFEVNTCAP, kECMD,
-  kECEO, kECRSP, kECCAP0, kECCAP1, kECCAP2, kECCAP3, kIVA, kIOTLB,
+  kVER,
+  kCAP,
+  kECAP,
+  kGCMD,
+  kGSTS,
+  kRTADDR,
+  kCCMD,
+  kFSTS,
+  kFECTL,
+  kFEDATA,
+  kFEADDR,
+  kFEUADDR,
+  kAFLOG,
+  kPMEN,
+  kPLMBASE,
+  kPLMLIMIT,
+  kPHMBASE,
+  kPHMLIMIT,
+  kIQH,
+  kIQT,
+  kIQA,
+  kICS,
+  kIECTL,
+  kIEDATA,
+  kIEADDR,
+  kIEUADDR,
+  kIQERCD,
+  kIRTA,
+  kPQH,
+  kPQT,
+  kPQA,
+  kPRS,
+  kPECTL,
+  kPEDATA,
+  kPEADDR,
+  kPEUADDR,
+  kPERFCAP,
+  kPERFCFGOFF,
+  kPERFOVFOFF,
+  kPERFCNTROFF,
+  kPERFINTRSTS,
+  kPERFINTRCTL,
+  kPERFINTRDATA,
+  kPERFINTRADDR,
+  kPERFINTRUADDR,
+  kPERFEVNTCAP,
+  kECMD,
+  kECEO,
+  kECRSP,
+  kECCAP0,
+  kECCAP1,
+  kECCAP2,
+  kECCAP3,
+  kIVA,
+  kIOTLB,
   kCount
 };
 inline constexpr std::size_t kRegCount = static_cast<std::size_t>(RegId::kCount);
@@ -186,7 +237,7 @@ struct Register {
   std::uint16_t offset;  ///< bytes; kPlaced for IVA and IOTLB
   std::uint8_t bits;     ///< 32 or 64
   std::span<const RegField> fields;
-  const char* section;   ///< VT-d section
+  const char* section;  ///< VT-d section
   static constexpr std::uint16_t kPlaced = 0xFFFF;
 };
 
@@ -195,11 +246,11 @@ using enum RegAccess;
 inline constexpr RegField kVer[] = {{reg::kMAX, kRO}, {reg::kMIN, kRO}};
 inline constexpr RegField kCap[] = {{{"CAP", 63, 0}, kRO}};
 inline constexpr RegField kEcap[] = {{{"ECAP", 63, 0}, kRO}};
-inline constexpr RegField kGcmd[] = {{gcmd::kTE, kWO},  {gcmd::kSRTP, kWO}, {gcmd::kSFL, kWO},
-                                     {gcmd::kEAFL, kWO}, {gcmd::kWBF, kWO},  {gcmd::kQIE, kWO},
+inline constexpr RegField kGcmd[] = {{gcmd::kTE, kWO},   {gcmd::kSRTP, kWO},  {gcmd::kSFL, kWO},
+                                     {gcmd::kEAFL, kWO}, {gcmd::kWBF, kWO},   {gcmd::kQIE, kWO},
                                      {gcmd::kIRE, kWO},  {gcmd::kSIRTP, kWO}, {gcmd::kCFI, kWO}};
-inline constexpr RegField kGsts[] = {{gsts::kTES, kRO},  {gsts::kRTPS, kRO}, {gsts::kFLS, kRO},
-                                     {gsts::kAFLS, kRO}, {gsts::kWBFS, kRO}, {gsts::kQIES, kRO},
+inline constexpr RegField kGsts[] = {{gsts::kTES, kRO},  {gsts::kRTPS, kRO},  {gsts::kFLS, kRO},
+                                     {gsts::kAFLS, kRO}, {gsts::kWBFS, kRO},  {gsts::kQIES, kRO},
                                      {gsts::kIRES, kRO}, {gsts::kIRTPS, kRO}, {gsts::kCFIS, kRO}};
 inline constexpr RegField kRtaddr[] = {{rtaddr::kRTA, kRW}, {rtaddr::kTTM, kRW}};
 inline constexpr RegField kCcmd[] = {{ccmd::kICC, kRW}, {ccmd::kCIRG, kRW}, {ccmd::kCAIG, kRO},
@@ -303,7 +354,9 @@ constexpr bool registers_in_order() {
 }
 static_assert(registers_in_order(), "kRegisters must follow RegId");
 
-constexpr const Register& info(RegId id) { return kRegisters[static_cast<std::size_t>(id)]; }
+constexpr const Register& info(RegId id) {
+  return kRegisters[static_cast<std::size_t>(id)];
+}
 
 /// Byte offset of a register in a unit built to `profile`; resolves IVA and IOTLB.
 constexpr std::uint64_t offset_of(RegId id, const Profile& profile) {
@@ -312,8 +365,12 @@ constexpr std::uint64_t offset_of(RegId id, const Profile& profile) {
   return info(id).offset;
 }
 /// The same from an ECAP value, as software finds it.
-constexpr std::uint64_t iva_offset(std::uint64_t ecap_register) { return ecap::kIRO.get(ecap_register) * 16; }
-constexpr std::uint64_t frcd_offset(std::uint64_t cap_register) { return cap::kFRO.get(cap_register) * 16; }
+constexpr std::uint64_t iva_offset(std::uint64_t ecap_register) {
+  return ecap::kIRO.get(ecap_register) * 16;
+}
+constexpr std::uint64_t frcd_offset(std::uint64_t cap_register) {
+  return cap::kFRO.get(cap_register) * 16;
+}
 constexpr unsigned frcd_count(std::uint64_t cap_register) {
   return static_cast<unsigned>(cap::kNFR.get(cap_register)) + 1;
 }

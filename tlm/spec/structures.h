@@ -92,8 +92,8 @@ inline constexpr Field kFSPM{"FSPM", 131, 130};
 inline constexpr Field kWPE{"WPE", 132, 132};
 inline constexpr Field kEAFE{"EAFE", 135, 135};
 inline constexpr Field kFSPTPTR{"FSPTPTR", 191, 140};
-inline constexpr Field kAll[] = {kP,    kFPD,   kAW, kPGTT, kSSADE, kSSPTPTR, kDID, kPWSNP, kPGSNP,
-                                 kCD,   kEMTE,  kPAT, kSRE, kFSPM,  kWPE,     kEAFE, kFSPTPTR};
+inline constexpr Field kAll[] = {kP,  kFPD,  kAW,  kPGTT, kSSADE, kSSPTPTR, kDID,  kPWSNP,  kPGSNP,
+                                 kCD, kEMTE, kPAT, kSRE,  kFSPM,  kWPE,     kEAFE, kFSPTPTR};
 inline constexpr Field kIndex{"PASID_TABLE_INDEX", 5, 0};  ///< of a PASID
 }  // namespace pasid
 
@@ -140,8 +140,8 @@ inline constexpr Field kW{"W", 65, 65};
 inline constexpr Field kLPIG{"LPIG", 66, 66};
 inline constexpr Field kPRGI{"PRGI", 75, 67};
 inline constexpr Field kADDR{"ADDR", 127, 76};
-inline constexpr Field kAll[] = {kTYPE, kPASID_PRESENT, kPRIV_DATA, kRID,  kPASID, kEXE,
-                                 kPRIV, kR,             kW,         kLPIG, kPRGI,  kADDR};
+inline constexpr Field kAll[] = {kTYPE, kPASID_PRESENT, kPRIV_DATA, kRID, kPASID, kEXE, kPRIV, kR,
+                                 kW,    kLPIG,          kPRGI,      kADDR};
 }  // namespace page_request
 
 }  // namespace vtd

@@ -42,7 +42,9 @@ struct Pasid {
 /// What a request wants to do. A zero-length read needs R, or W when CAP.ZLR=1 (VT-d 3.7.1).
 enum class Access : std::uint8_t { kRead = 0, kWrite = 1, kZeroLengthRead = 2, kAtomic = 3 };
 
-constexpr bool writes(Access a) { return a == Access::kWrite || a == Access::kAtomic; }
+constexpr bool writes(Access a) {
+  return a == Access::kWrite || a == Access::kAtomic;
+}
 
 /// AT field of a request (VT-d 4.1, 4.2).
 enum class AddressType : std::uint8_t { kUntranslated = 0, kTranslationRequest = 1, kTranslated = 2 };

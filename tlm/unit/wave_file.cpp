@@ -135,8 +135,12 @@ struct WaveFile::Impl {
   static void cleanup(void*, VerilatedFst*) {}
 };
 
-WaveFile::WaveFile(std::string path) : impl_(std::make_unique<Impl>()) { impl_->path = std::move(path); }
-WaveFile::~WaveFile() { close(); }
+WaveFile::WaveFile(std::string path) : impl_(std::make_unique<Impl>()) {
+  impl_->path = std::move(path);
+}
+WaveFile::~WaveFile() {
+  close();
+}
 
 SignalId WaveFile::add(std::string_view scope, std::string_view name, unsigned bits) {
   if (bits < 1 || bits > 64) throw std::invalid_argument("a wave signal has 1 to 64 bits");
@@ -144,14 +148,15 @@ SignalId WaveFile::add(std::string_view scope, std::string_view name, unsigned b
 }
 
 SignalId WaveFile::add_text(std::string_view scope, std::string_view name, unsigned characters) {
-  if (characters < 1 || characters > kMaxCharacters)
-    throw std::invalid_argument("a wave text has 1 to 64 characters");
+  if (characters < 1 || characters > kMaxCharacters) throw std::invalid_argument("a wave text has 1 to 64 characters");
   const SignalId id = impl_->add(scope, name, characters * 8);
   impl_->values[id.index] = text_words("", characters);
   return id;
 }
 
-void WaveFile::attach(std::function<void(void*)> attach_model) { impl_->models.push_back(std::move(attach_model)); }
+void WaveFile::attach(std::function<void(void*)> attach_model) {
+  impl_->models.push_back(std::move(attach_model));
+}
 
 void WaveFile::start() {
   Verilated::traceEverOn(true);
@@ -168,7 +173,9 @@ void WaveFile::start() {
   impl_->started = true;
 }
 
-bool WaveFile::started() const { return impl_->started; }
+bool WaveFile::started() const {
+  return impl_->started;
+}
 
 void WaveFile::set(SignalId signal, std::uint64_t value, std::uint64_t time_ps) {
   Words words{};
@@ -200,6 +207,8 @@ void WaveFile::close() {
   impl_->started = false;
 }
 
-const std::string& WaveFile::path() const { return impl_->path; }
+const std::string& WaveFile::path() const {
+  return impl_->path;
+}
 
 }  // namespace vtd
