@@ -73,7 +73,9 @@ class MapsToMatcher {
   unsigned level_;
 };
 
-inline testing::Matcher<const WalkResponse&> IsFault(FaultReason reason) { return IsFaultMatcher(reason); }
+inline testing::Matcher<const WalkResponse&> IsFault(FaultReason reason) {
+  return IsFaultMatcher(reason);
+}
 inline testing::Matcher<const WalkResponse&> MapsTo(std::uint64_t page, unsigned level) {
   return MapsToMatcher(page, level);
 }

@@ -32,7 +32,7 @@ MODEL_SOURCES = ["tlm/core/second_stage_walk.cpp", "tlm/core/reference_walker.cp
                  "tlm/unit/rtl_walker.cpp", "tlm/unit/wave_file.cpp", "tests/walker/walker_bench.cpp"]
 VERILATED_SOURCES = ["verilated.cpp", "verilated_fst_c.cpp", "verilated_threads.cpp"]
 # Executables: what cmake calls them, and their own sources.
-TESTS = {"conformance": ["conformance_test.cpp", "rules_test.cpp"], "lockstep": ["lockstep_test.cpp"]}
+TESTS = {"conformance": ["conformance_test.cpp", "rules_test.cpp", "traffic_test.cpp"], "lockstep": ["lockstep_test.cpp"]}
 LIBRARIES = ["-lgtest_main", "-lgmock", "-lgtest", "-lfmt", "-lz", "-pthread"]
 
 
@@ -66,9 +66,13 @@ MUTANTS = [
            "attributes = entry_i[vtd_pkg::SS_SNP];"),
     Mutant("rtl: W is not accumulated", CHECK,
            "path_w_i && entry_i[vtd_pkg::SS_W]", "entry_i[vtd_pkg::SS_W]"),
+    Mutant("rtl: R is not accumulated", CHECK,
+           "path_r_i && entry_i[vtd_pkg::SS_R]", "entry_i[vtd_pkg::SS_R]"),
     Mutant("rtl: an atomic needs no R", CHECK, "allowed = path_r_o && path_w_o;", "allowed = path_w_o;"),
     Mutant("rtl: zero-length reads by W without ZLR", CHECK,
            "is_zero_length && zero_length_read_i", "is_zero_length"),
+    Mutant("rtl: reserved bits of entries that are not present", CHECK, "if (!present) begin",
+           "if (!present && !reserved) begin"),
     Mutant("rtl: reserved bits are not checked", CHECK, "end else if (reserved) begin", "end else if (1'b0) begin"),
     Mutant("rtl: a failed read passes", CHECK, "if (error_i) begin", "if (1'b0) begin"),
     # ---- RTL: the slots
@@ -80,6 +84,8 @@ MUTANTS = [
            "req_ready_o = 1'b1"),
     Mutant("rtl: a read counts as taken although memory is not ready", WALKER,
            "mem_taken = mem_req_valid_o && mem_req_ready_i", "mem_taken = mem_req_valid_o"),
+    Mutant("rtl: a result counts as taken although nobody is ready", WALKER,
+           "rsp_taken = rsp_valid_o && rsp_ready_i", "rsp_taken = rsp_valid_o"),
     # ---- RTL: turns
     Mutant("rtl: a shown choice is not held", TURN, "held_q    <= !take_i;", "held_q    <= 1'b0;"),
     Mutant("rtl: the turn never moves", TURN, "if (take_i) turn_q <=", "if (1'b0) turn_q <="),
@@ -94,6 +100,7 @@ MUTANTS = [
     Mutant("c++: SNP in a non-leaf", RULES, "return mask | ss::kSNP.mask() | ss::kTM.mask();",
            "return mask | ss::kTM.mask();"),
     Mutant("c++: TM without DT", RULES, "if (!config.device_tlb) mask |= ss::kTM.mask();", ""),
+    Mutant("c++: W is not accumulated", RULES, "path_writable && w,", "w,"),
     Mutant("c++: R is not accumulated", RULES, "denied(access, path_readable && r,", "denied(access, r,"),
     Mutant("c++: a zero-length read never goes by W", RULES, "zero_length_read && writable) return", "false) return"),
     Mutant("c++: an atomic needs no W", RULES, "if (writes(access) && !writable)",
@@ -118,9 +125,9 @@ def run(command, **more):
     return done.stdout
 
 
-def copy_tree(to):
+def copy_tree(source, to):
     for name in COPIED:
-        shutil.copytree(ROOT / name, to / name)
+        shutil.copytree(source / name, to / name)
 
 
 def replace_once(tree, mutant):
@@ -163,7 +170,7 @@ class Builder:
 
     def build_shared(self, pool):
         tree = self.top / "unchanged"
-        copy_tree(tree)
+        copy_tree(ROOT, tree)  # once: all mutants are of the same tree, whatever is edited meanwhile
         self.shared["rtl"] = self.model(tree)
         sources = {name: tree / name for name in MODEL_SOURCES}
         sources |= {name: self.include / name for name in VERILATED_SOURCES}
@@ -218,7 +225,7 @@ def first_failure(program):
 def judge(builder, number, mutant):
     """The tests that catch `mutant`, first failing test of each program."""
     tree = builder.top / f"mutant{number}"
-    copy_tree(tree)
+    copy_tree(builder.top / "unchanged", tree)
     replace_once(tree, mutant)
     changed = builder.rebuild(tree, mutant.file)
     caught = []

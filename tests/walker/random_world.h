@@ -36,8 +36,8 @@ class RandomWorld {
     r.iova |= below(0x1000);
     if (one_in(40)) r.iova |= 1ULL << (38 + below(26));
     r.root = one_in(60) ? below(1U << 30) << 34 : any(tables_);
-    r.access = pick({Access::kRead, Access::kRead, Access::kWrite, Access::kWrite, Access::kZeroLengthRead,
-                     Access::kAtomic});
+    r.access =
+        pick({Access::kRead, Access::kRead, Access::kWrite, Access::kWrite, Access::kZeroLengthRead, Access::kAtomic});
     return r;
   }
 

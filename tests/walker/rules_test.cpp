@@ -104,14 +104,14 @@ TEST_P(WalkerRules, EntryWithoutReadAndWriteIsNotPresentWhateverElseItSays) {
 
 /// VT-d 9.8, one line a bit range: is `bit` of a present entry reserved?
 bool reserved(unsigned bit, unsigned level, bool leaf, const WalkerConfig& config) {
-  if (bit <= 6) return false;                                                   // R W X EMT IPAT
+  if (bit <= 6) return false;  // R W X EMT IPAT
   if (bit == 7) return level >= 4 || (level == 3 && !config.superpage_1g) || (level == 2 && !config.superpage_2m);
-  if (bit <= 10) return false;                                                  // A D, ignored
-  if (bit == 11) return !leaf || !config.snoop_control;                         // SNP
-  if (bit < config.host_address_width) return leaf && bit < kPageBits[level];   // address
-  if (bit <= 51) return true;                                                   // beyond the host address width
-  if (bit == 62) return !leaf || !config.device_tlb;                            // TM
-  return false;                                                                 // 61:52 and 63, ignored
+  if (bit <= 10) return false;                                                 // A D, ignored
+  if (bit == 11) return !leaf || !config.snoop_control;                        // SNP
+  if (bit < config.host_address_width) return leaf && bit < kPageBits[level];  // address
+  if (bit <= 51) return true;                                                  // beyond the host address width
+  if (bit == 62) return !leaf || !config.device_tlb;                           // TM
+  return false;                                                                // 61:52 and 63, ignored
 }
 
 class WalkerReservedBits : public WalkerRules {
@@ -134,7 +134,8 @@ class WalkerReservedBits : public WalkerRules {
       const bool pointer = !leaf && bit >= 12 && bit < config_.host_address_width;
       if (pointer) continue;  // leads to another table
       memory_.set_word(at, original | (1ULL << bit));
-      SCOPED_TRACE(testing::Message() << levels << " levels, level " << level << (leaf ? " leaf" : "") << " bit " << bit);
+      SCOPED_TRACE(testing::Message() << levels << " levels, level " << level << (leaf ? " leaf" : "") << " bit "
+                                      << bit);
       const WalkResponse response = walk(kIova, Access::kRead, levels);
       if (reserved(bit, level, leaf, config_))
         EXPECT_TRUE(faults_with(response, kReserved, level));
@@ -214,8 +215,7 @@ TEST_P(WalkerRules, RightsAreTheProductOfThePathAndFailAtTheEntryThatDenies) {
           SCOPED_TRACE(testing::Message() << "level " << level << " rights " << rights << " access "
                                           << static_cast<int>(access) << " ZLR " << zlr);
           const WalkResponse response = walk(kIova, access);
-          const std::uint8_t expected =
-              outcome(access, (rights & kReadable) != 0, (rights & kWritable) != 0, zlr);
+          const std::uint8_t expected = outcome(access, (rights & kReadable) != 0, (rights & kWritable) != 0, zlr);
           if (expected != kFine) {
             EXPECT_TRUE(faults_with(response, expected, level));
             EXPECT_FALSE(response.readable);
@@ -239,6 +239,15 @@ TEST_P(WalkerRules, ReadAboveAndWriteBelowLeaveNothing) {
   EXPECT_TRUE(faults_with(walk(kIova, Access::kZeroLengthRead), kNoRead, 1));
 }
 
+TEST_P(WalkerRules, WriteAboveAndReadBelowLeaveNothing) {
+  // A zero-length read passes the entry above by its W; R of the leaf alone is not R of the path.
+  tables_.map(root_, 4, kIova, 1, kPages | kReadable);
+  tables_.change(tables_.entry(root_, 4, kIova, 3), kReadWrite, kWritable);
+  EXPECT_TRUE(faults_with(walk(kIova, Access::kZeroLengthRead), kNoRead, 1));
+  EXPECT_TRUE(faults_with(walk(kIova, Access::kRead), kNoRead, 3));
+  EXPECT_TRUE(faults_with(walk(kIova, Access::kWrite), kNoWrite, 1));
+}
+
 TEST_P(WalkerRules, ReservedBitsGoBeforeTheRightsOfTheSameEntry) {
   tables_.map(root_, 4, kIova, 2, 0x4000'1000 | kReadable | kPageSizeBit);
   EXPECT_TRUE(faults_with(walk(kIova, Access::kWrite), kReserved, 2));
@@ -259,8 +268,7 @@ TEST_P(WalkerRules, AttributesOfTheLeafAreCarried) {
   for (const bool snoop : {false, true}) {
     for (const bool transient : {false, true}) {
       root_ = tables_.new_table();
-      tables_.map(root_, 4, kIova, 1,
-                  kPages | kReadWrite | (snoop ? kSnoopBit : 0) | (transient ? kTransientBit : 0));
+      tables_.map(root_, 4, kIova, 1, kPages | kReadWrite | (snoop ? kSnoopBit : 0) | (transient ? kTransientBit : 0));
       const WalkResponse response = walk(kIova);
       EXPECT_EQ(response.snoop, snoop);
       EXPECT_EQ(response.transient, transient);

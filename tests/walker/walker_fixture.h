@@ -61,10 +61,9 @@ inline testing::AssertionResult translates_to(const WalkResponse& response, std:
                                      << ", expected page 0x" << page << " at level " << std::dec << level;
 }
 
-#define VTD_FOR_EVERY_WALKER(suite)                                                                        \
-  INSTANTIATE_TEST_SUITE_P(, suite,                                                                        \
-                           testing::Values(WalkerUnderTest::kReference, WalkerUnderTest::kRtl,             \
-                                           WalkerUnderTest::kLockstep),                                    \
-                           [](const auto& info) { return name_of(info.param); })
+#define VTD_FOR_EVERY_WALKER(suite)                                                                             \
+  INSTANTIATE_TEST_SUITE_P(                                                                                     \
+      , suite, testing::Values(WalkerUnderTest::kReference, WalkerUnderTest::kRtl, WalkerUnderTest::kLockstep), \
+      [](const auto& info) { return name_of(info.param); })
 
 }  // namespace vtd::test
