@@ -110,6 +110,30 @@ std::string explain_steps(const std::vector<std::string>& arguments) {
   return out;
 }
 
+std::string value_text(const Param& p, const Params& params) {
+  switch (p.type) {
+    case Type::kTime:
+      return fmt::format("{} ns", params.number(p.name));
+    case Type::kFlag:
+      return params.number(p.name) != 0 ? "true" : "false";
+    case Type::kNumber:
+      return fmt::format("{:#x}", params.number(p.name));
+    case Type::kSource: {
+      const SourceId s{static_cast<std::uint16_t>(params.number(p.name))};
+      return fmt::format("{:02x}:{:02x}.{}", s.bus(), s.devfn() >> 3, s.devfn() & 7);
+    }
+    default:
+      return params.text(p.name);
+  }
+}
+
+std::string values_text(const Spec& spec, const Params& params) {
+  std::string out;
+  for (const Param& p : spec.params)
+    if (params.has(p.name)) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", p.name, value_text(p, params));
+  return out;
+}
+
 std::string explain_image() {
   std::string out;
   for (const fw::abi::FieldInfo& f : fw::abi::kFields)
@@ -118,6 +142,24 @@ std::string explain_image() {
 }
 
 }  // namespace
+
+std::string explain_scenario(const Scenario& s) {
+  std::string out = fmt::format("{}\n{}\ncovers: {}\nplatform: {}\n", s.name, s.about, fmt::join(s.covers, " "),
+                                values_text(platform_spec(), s.platform));
+  for (const EndpointDeclaration& e : s.endpoints)
+    out += fmt::format("device: {}\n", values_text(endpoint_spec(), e.params));
+  for (const Step& step : s.steps) {
+    if (step.kind == "phase") {
+      out += fmt::format("\n{}\n", step.params.text("name"));
+      continue;
+    }
+    const Spec& spec = *find_step(step.kind);
+    const std::string values = values_text(spec, step.params);
+    out +=
+        fmt::format("{:>5}: {:<16} {}{}{}\n", step.at.line, step.kind, spec.help, values.empty() ? "" : ": ", values);
+  }
+  return out;
+}
 
 std::string explain(const std::string& topic, const std::vector<std::string>& arguments) {
   if (topic == "reg") return explain_register(arguments);

@@ -62,7 +62,8 @@ std::string rerun_command(const Options& o, const Choice& choice) {
   for (const auto& [option, value] :
        {std::pair{"--timing", o.overrides.timing}, {"--poison", o.overrides.poison}, {"--verify", o.overrides.verify}})
     if (!value.empty()) text += fmt::format(" {} {}", option, value);
-  for (const std::string& i : o.injections) text += " --inject " + i;
+  if (o.overrides.every_cycle) text += " --every-cycle";
+  for (const std::string& i : o.injections) text += fmt::format(" --inject '{}'", i);
   return text + " --waves";
 }
 
@@ -79,11 +80,11 @@ ExitStatus simulate(const Options& o, Story& story, soc::Platform& platform, con
   const auto begin = std::chrono::steady_clock::now();
   const sc_core::sc_time slice(100, sc_core::SC_US);
   const sc_core::sc_time limit(static_cast<double>(scenario.platform.number("limit", 1'000'000'000)), sc_core::SC_NS);
-  while (!story.finished()) {
+  while (!story.finished() && !story.stuck()) {
     vtd::run(slice);
     if (waves != nullptr) waves->advance(vtd::now_ps());
     if (!o.quiet) progress(platform);
-    if (story.finished()) break;
+    if (story.finished() || story.stuck()) break;
     const bool wall = std::chrono::steady_clock::now() - begin > std::chrono::seconds(o.wall_seconds);
     if (wall || sc_core::sc_time_stamp() >= limit) {
       std::cerr << fmt::format("{} limit reached at {} in phase '{}'\n", wall ? "wall-clock" : "simulated-time",
@@ -138,8 +139,17 @@ int run(const Options& o) {
     waves->start();
   }
 
-  ExitStatus status = simulate(o, story, *platform, scenario, waves ? &*waves : nullptr);
+  ExitStatus status = ExitStatus::kInternal;
+  try {
+    status = simulate(o, story, *platform, scenario, waves ? &*waves : nullptr);
+  } catch (const std::exception& e) {  // a walker that differs in lockstep, an RTL assertion: report and wave are due
+    story.broke(e.what());
+  }
   const Outcome& outcome = story.judge();
+  if (!outcome.impossible.empty()) {
+    std::cerr << fmt::format("inject: {}\n", outcome.impossible);
+    status = ExitStatus::kWrongInput;
+  }
   if (waves) waves->close();
   if (status == ExitStatus::kAsExpected && !outcome.failures.empty()) status = ExitStatus::kExpectationFailed;
 
@@ -169,6 +179,16 @@ int list(const Options& o) {
   }
   for (const auto& [alias, meaning] : kAliases) std::cout << fmt::format("{:<44}alias of {}\n", alias, meaning);
   return 0;
+}
+
+/// A scenario in words: what it is about and its steps, in order.
+std::string tell(const Options& o, const std::vector<std::string>& words) {
+  if (words.size() != 1) throw std::invalid_argument("explain scenario NAME, such as scenario S01");
+  const auto path = find_scenario(words[0], o.scenario_dir);
+  if (!path) throw std::invalid_argument(fmt::format("there is no scenario '{}', see `vtdsim list`", words[0]));
+  const Loaded loaded = load_scenario(*path);
+  if (!loaded.mistakes.empty()) throw std::invalid_argument(format(loaded.mistakes.front()));
+  return explain_scenario(loaded.scenario);
 }
 
 int lint(const Options& o, const std::vector<std::string>& paths) {
@@ -233,8 +253,10 @@ int sc_main(int argc, char** argv) {
   lint_command->add_option("files", words, "names or files")->required();
   CLI::App* explain_command = app.add_subcommand(
       "explain",
-      "values in words: reg FSTS=0x102, fault 5, entry context W0 W1, steps, places, image, hazards, commands");
-  explain_command->add_option("topic", topic, "reg, fault, entry, steps, places, image, hazards, commands")->required();
+      "values in words: reg FSTS=0x102, fault 5, entry context W0 W1, scenario S01, steps, places, image, hazards, "
+      "commands");
+  explain_command->add_option("topic", topic, "reg, fault, entry, scenario, steps, places, image, hazards, commands")
+      ->required();
   explain_command->add_option("arguments", words, "what to explain");
 
   try {
@@ -247,7 +269,7 @@ int sc_main(int argc, char** argv) {
     if (*list_command) return list(o);
     if (*lint_command) return lint(o, words);
     if (*explain_command) {
-      std::cout << explain(topic, words);
+      std::cout << (topic == "scenario" ? tell(o, words) : explain(topic, words));
       return 0;
     }
   } catch (const std::invalid_argument& e) {

@@ -107,12 +107,23 @@ void Story::end_phase() {
 
 /// The instant of a reset, before memory is poisoned.
 void Story::at_reset() {
-  injector_.at_reset(platform_);
+  // No exception may leave here: this runs within the CPU's register access.
+  try {
+    injector_.at_reset(platform_);
+  } catch (const std::runtime_error& e) {
+    impossible(e.what());
+  }
   ++outcome_.resets;
   outcome_.blackout_begin_ns = last_unit_access_ns_;
   at_reset_ = snapshot();
   in_blackout_ = true;
+  state_changed_.notify(sc_core::SC_ZERO_TIME);
   begin_phase("blackout");
+}
+
+void Story::impossible(const std::string& why) {
+  outcome_.impossible = why;
+  sc_core::sc_stop();
 }
 
 // ---- the play -----------------------------------------------------------------------------------------------
@@ -122,7 +133,8 @@ void Story::play() {
   if (!platform_.mailbox().wait_ready(command_timeout()))
     outcome_.failures.push_back({now_ns(), "boot", "firmware ready", "no answer"});
   for (const Step& step : scenario_.steps) {
-    if (!outcome_.failures.empty()) break;  // what follows would only tell the same again
+    if (!outcome_.failures.empty() || !outcome_.impossible.empty())
+      break;  // what follows would only tell the same again
     play(step);
   }
   for (std::size_t i = 0; i < platform_.endpoints(); ++i) platform_.endpoint(i).stop();
@@ -148,7 +160,6 @@ void Story::play(const Step& s) {
   if (k == "release") return void(command(s, Command::kReleaseOwner, {sid(p.text("device")), p.number("owner")}));
   if (k == "freeze") return void(command(s, Command::kFreeze, {}));
   if (k == "unfreeze") return void(command(s, Command::kUnfreeze, {}));
-  if (k == "finish") return void(command(s, Command::kFinish, {p.number("session")}));
   if (k == "plant_global") return void(command(s, Command::kPlantGlobal, {p.number("value")}));
   if (k == "read_global") {
     const auto reply = command(s, Command::kReadGlobal, {});
@@ -156,7 +167,7 @@ void Story::play(const Step& s) {
       fail(s, fmt::format("global {:#x}", p.number("value")), fmt::format("{:#x}", reply.results[0]));
     return;
   }
-  if (k == "open_session" || k == "close_session" || k == "unpreserve" || k.rfind("preserve_", 0) == 0)
+  if (k == "open_session" || k == "close_session" || k == "finish" || k == "unpreserve" || k.rfind("preserve_", 0) == 0)
     return step_session(s);
   if (k == "shutdown") return step_shutdown(s);
   if (k == "reboot") return step_reboot(s);
@@ -201,15 +212,15 @@ bool Story::expect_status(const Step& step, const soc::MailboxReply& reply) {
 
 void Story::step_memory(const Step& s) {
   const MemoryTruth m{memories_.size() + 1, s.params.number("at"), s.params.number("size")};
-  const auto reply = command(s, Command::kAddMemory, {m.id, m.base, m.size});
-  if (reply.status == Status::kOk) memories_[s.params.text("name")] = m;
+  command(s, Command::kAddMemory, {m.id, m.base, m.size});
+  memories_[s.params.text("name")] = m;  // a refused one has an id, too, that the firmware does not know
 }
 
 void Story::step_domain(const Step& s) {
   DomainTruth d;
   d.id = domains_.size() + 1;
-  const auto reply = command(s, Command::kCreateDomain, {d.id, s.params.number("levels", 4)});
-  if (reply.status == Status::kOk) domains_[s.params.text("name")] = d;
+  command(s, Command::kCreateDomain, {d.id, s.params.number("levels", 4)});
+  domains_[s.params.text("name")] = d;
 }
 
 void Story::step_map(const Step& s) {
@@ -250,7 +261,23 @@ void Story::step_unmap(const Step& s) {
   std::vector<SourceId> losing;
   for (const std::string& name : d.devices) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
   expect_invalidation(losing, before);
-  std::erase_if(d.mappings, [&](const Mapping& m) { return m.iova >= iova && m.iova - iova < size; });
+  cut(d.mappings, iova, size);
+}
+
+/// Takes a range out of mappings; what lies on either side of it stays.
+void Story::cut(std::vector<Mapping>& mappings, Iova iova, std::uint64_t size) {
+  const Iova end = iova + (size - 1);
+  std::vector<Mapping> left;
+  for (const Mapping& m : mappings) {
+    const Iova last = m.iova + (m.size - 1);
+    if (last < iova || m.iova > end) {
+      left.push_back(m);
+      continue;
+    }
+    if (m.iova < iova) left.push_back({m.iova, iova - m.iova, m.address, m.rights});
+    if (last > end) left.push_back({end + 1, last - end, m.address + (end + 1 - m.iova), m.rights});
+  }
+  mappings = std::move(left);
 }
 
 void Story::expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before) {
@@ -301,8 +328,9 @@ void Story::step_session(const Step& s) {
   const Params& p = s.params;
   const std::uint64_t session = p.number("session");
   if (s.kind == "open_session") return void(command(s, Command::kSessionOpen, {session}));
-  if (s.kind == "close_session") {
-    if (command(s, Command::kSessionClose, {session}).status != Status::kOk) return;
+  if (s.kind == "close_session" || s.kind == "finish") {
+    const Command c = s.kind == "finish" ? Command::kFinish : Command::kSessionClose;
+    if (command(s, c, {session}).status != Status::kOk) return;
     std::erase_if(preserved_, [&](const Preserved& x) { return x.session == session; });
   } else if (s.kind == "unpreserve") {
     if (command(s, Command::kUnpreserve, {session, p.number("token")}).status != Status::kOk) return;
@@ -336,13 +364,16 @@ void Story::step_shutdown(const Step& s) {
   for (const SourceId source : losing) monitor.begin_revoke_all(source);
   const Snapshot before = snapshot();
   const auto reply = command(s, Command::kShutdown, {});
-  if (reply.status != Status::kOk) return;
+  if (reply.status != Status::kOk) {
+    monitor.hold_translation(false);
+    for (const SourceId source : losing) monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+    return;
+  }
   expect_invalidation(losing, before);
   for (auto& [name, domain] : domains_)
     std::erase_if(domain.devices, [&](const std::string& d) { return !is_preserved("device", d); });
   std::erase_if(attached_, [&](const auto& a) { return !is_preserved("device", a.first); });
-  for (const SourceId source : losing)
-    reply.status == Status::kOk ? monitor.end_revoke_all(source) : monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+  for (const SourceId source : losing) monitor.end_revoke_all(source);
 }
 
 void Story::step_reboot(const Step& s) {
@@ -453,7 +484,11 @@ void Story::step_inject(const Step& s) {
     one.plan(injection);
     return platform_.mailbox().set_policy(platform_.mailbox().policy() | one.policy());
   }
-  Injector::now(platform_, injection);
+  try {
+    Injector::now(platform_, injection);
+  } catch (const std::runtime_error& e) {
+    impossible(fmt::format("{}:{}:{}: {}", s.at.file, s.at.line, s.at.column, e.what()));
+  }
 }
 
 soc::Endpoint& Story::device(const Step& step) {
@@ -480,6 +515,11 @@ void Story::check_memory() {
   }
 }
 
+void Story::broke(const std::string& what) {
+  outcome_.finished = false;
+  outcome_.failures.push_back({now_ns(), "internal error", "none", what});
+}
+
 const Outcome& Story::judge() {
   end_phase();
   const Params& p = scenario_.expect.params;
@@ -503,14 +543,18 @@ const Outcome& Story::judge() {
   if (!outcome_.finished) return outcome_;
 
   std::uint64_t mismatches = 0;
+  std::uint64_t bus_errors = 0;
   for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
     const soc::Endpoint& e = platform_.endpoint(i);
     mismatches += e.total().mismatches;
+    bus_errors += e.total().bus_errors;
     if (e.total().mismatches != p.number("mismatches"))
       for (const std::string& c : e.complaints())
         outcome_.failures.push_back({now_ns(), "data", "the block that was written", c});
   }
   expect("blocks with wrong data", p.number("mismatches"), mismatches);
+  expect("DMA answered by a bus error", p.number("bus_errors"), bus_errors);
+  if (p.has("interrupts")) expect("interrupts", p.number("interrupts"), platform_.interrupts().messages().size());
   expect("translation switched off (TES 1 -> 0)", p.number("translation_drops"),
          platform_.monitor().translation_drops());
   if (p.has("resets")) expect("warm resets", p.number("resets"), outcome_.resets);

@@ -51,7 +51,8 @@ struct Outcome {
   std::vector<Phase> phases;
   std::vector<Failure> failures;
   std::vector<std::string> injected;
-  bool finished = false;  ///< the story came to its end
+  std::string impossible;  ///< why an injection could not be planted; the story ended there. Empty: all could
+  bool finished = false;   ///< the story came to its end
   std::uint64_t resets = 0;
   std::uint64_t blackout_begin_ns = 0;  ///< last register access of the outgoing image to a unit
   std::uint64_t blackout_end_ns = 0;    ///< first one of the incoming image
@@ -65,6 +66,10 @@ class Story : public sc_core::sc_module {
   Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platform& platform, Injector& injector);
 
   [[nodiscard]] bool finished() const { return outcome_.finished; }
+  /// An injection could not be planted; the story has ended there.
+  [[nodiscard]] bool stuck() const { return !outcome_.impossible.empty(); }
+  /// The simulator itself failed, now.
+  void broke(const std::string& what);
   /// Closes phases and checks the scenario's expectations; after the simulation.
   const Outcome& judge();
 
@@ -107,6 +112,7 @@ class Story : public sc_core::sc_module {
   void step_domain(const Step& step);
   void step_map(const Step& step);
   void step_unmap(const Step& step);
+  static void cut(std::vector<Mapping>& mappings, Iova iova, std::uint64_t size);
   void step_attach(const Step& step);
   void step_pass_through(const Step& step);
   void step_detach(const Step& step);
@@ -124,6 +130,7 @@ class Story : public sc_core::sc_module {
   /// The rights of these devices were ended by a command that began when `before` was taken.
   void expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before);
   void at_reset();
+  void impossible(const std::string& why);
   [[nodiscard]] soc::Endpoint& device(const Step& step);
   [[nodiscard]] std::uint64_t sid(const std::string& device);
   [[nodiscard]] bool is_preserved(const std::string& kind, const std::string& name) const;

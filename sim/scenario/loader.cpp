@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <ios>
 #include <set>
 
 #include "sim/inject.h"
@@ -48,6 +49,9 @@ class Loader {
     } catch (const YAML::ParserException& e) {
       result_.mistakes.push_back({{result_.scenario.path, e.mark.line + 1, e.mark.column + 1}, "YAML: " + e.msg});
       return std::move(result_);
+    } catch (const std::ios_base::failure&) {  // a directory
+      result_.mistakes.push_back({{result_.scenario.path, 1, 1}, "cannot read the file"});
+      return std::move(result_);
     }
     if (!root.IsMap()) {
       mistake(root, "a scenario is a mapping with the keys name, about, platform, endpoints, steps, expect");
@@ -59,11 +63,12 @@ class Loader {
 
  private:
   void mistake(const YAML::Node& node, std::string text) {
-    const YAML::Mark mark = node.Mark();
-    result_.mistakes.push_back({{result_.scenario.path, mark.line + 1, mark.column + 1}, std::move(text)});
+    result_.mistakes.push_back({position(node), std::move(text)});
   }
+  /// An empty file has no marks: its place is the beginning.
   Position position(const YAML::Node& node) const {
-    return {result_.scenario.path, node.Mark().line + 1, node.Mark().column + 1};
+    const YAML::Mark mark = node.Mark();
+    return {result_.scenario.path, std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
   }
   static std::string meant(const std::string& word, const std::vector<std::string>& candidates) {
     const std::string best = nearest(word, candidates);
@@ -231,6 +236,9 @@ class Loader {
       mapping(n, window_spec(), w);
       if (w.number("size") % block != 0)
         mistake(n, fmt::format("window size {:#x} is not a multiple of the block, {} bytes", w.number("size"), block));
+      if (w.number("size") != 0 && w.number("iova") + (w.number("size") - 1) < w.number("iova"))
+        mistake(n, fmt::format("window {:#x}+{:#x} goes past the last address, expected less", w.number("iova"),
+                               w.number("size")));
       e.windows.push_back({w.number("iova"), w.number("size")});
     }
   }
@@ -316,10 +324,12 @@ class Loader {
   void map(const YAML::Node& node, const Step& s) {
     const auto memory = memories_.find(s.params.text("memory"));
     if (memory == memories_.end()) return;
-    const std::uint64_t end = s.params.number("offset") + s.params.number("size");
-    if (end > memory->second.second)
-      mistake(node, fmt::format("maps up to {:#x} of memory '{}', expected at most {:#x}", end, memory->first,
-                                memory->second.second));
+    const std::uint64_t offset = s.params.number("offset");
+    const std::uint64_t size = s.params.number("size");
+    const std::uint64_t most = memory->second.second;
+    if (size > most || offset > most - size)
+      mistake(node, fmt::format("maps {:#x}+{:#x} of memory '{}', expected at most {:#x} bytes", offset, size,
+                                memory->first, most));
   }
 
   void expectations(const YAML::Node& node) {

@@ -36,6 +36,9 @@ Param token() {
 Param pages(const char* what, bool required, const char* help) {
   return {what, Type::kNumber, required, help, {}, 0, ~std::uint64_t{0}, kPage};
 }
+Param size() {
+  return {"size", Type::kNumber, true, "bytes", {}, kPage, ~std::uint64_t{0}, kPage};
+}
 Param expect() {
   return {"expect", Type::kChoice, false, "status that the firmware must answer, OK by default", kStatuses};
 }
@@ -49,8 +52,7 @@ std::vector<Spec> make_steps() {
       {"wait", "lets time pass", {time("time", true, "how long")}},
       {"memory",
        "declares a memory file, the guest's memory",
-       {name("name", "name"), pages("size", true, "bytes"),
-        pages("at", false, "physical address; the next free one by default"), expect()}},
+       {name("name", "name"), size(), pages("at", false, "physical address; the next free one by default"), expect()}},
       {"domain",
        "creates a domain",
        {name("name", "name"), {"levels", Type::kNumber, false, "paging levels, 4 by default", {}, 3, 5}, expect()}},
@@ -60,13 +62,11 @@ std::vector<Spec> make_steps() {
         pages("iova", true, "first input address"),
         memory(),
         pages("offset", false, "into the memory"),
-        pages("size", true, "bytes"),
+        size(),
         {"rights", Type::kChoice, false, "rw by default", "r|w|rw"},
         {"leaf", Type::kChoice, false, "largest page, 4K by default", "4K|2M|1G"},
         expect()}},
-      {"unmap",
-       "unmaps a range of a domain",
-       {domain(), pages("iova", true, "first input address"), pages("size", true, "bytes"), expect()}},
+      {"unmap", "unmaps a range of a domain", {domain(), pages("iova", true, "first input address"), size(), expect()}},
       {"attach", "attaches a device to a domain", {device(), domain(), expect()}},
       {"pass_through", "attaches a device to the identity domain", {device(), expect()}},
       {"detach", "detaches a device", {device(), expect()}},
@@ -225,6 +225,8 @@ const Spec& expect_spec() {
       "expect",
       "what must hold at the end; without it: no fault, no violation, no wrong data, translation never off",
       {{"mismatches", Type::kNumber, false, "blocks with wrong data, 0 by default"},
+       {"bus_errors", Type::kNumber, false, "DMA answered by a bus error, 0 by default"},
+       {"interrupts", Type::kNumber, false, "interrupt messages, any number by default"},
        {"translation_drops", Type::kNumber, false, "times that TES went 1 -> 0, 0 by default"},
        {"walks_before", Type::kNumber, false, "walks before the warm reset, at least"},
        {"walks_during", Type::kNumber, false, "walks in the blackout, at least"},

@@ -86,7 +86,7 @@ TEST_P(WalkerTraffic, RandomMissesAtALatencyOfTenKeepTheMemoryPortBusy) {
 
 TEST_P(WalkerTraffic, WhatTheMemoryPortCarriesIsBoundedByTheLatency) {
   // With a latency that the slots cannot cover, each read keeps its walk away from the port for L + 2 edges.
-  const unsigned latency = 10 * walker_->capacity();
+  const unsigned latency = 100 + 10 * walker_->capacity();
   bench_.surroundings.latency = [latency](auto&) { return Edge{latency}; };
   const auto requests = random_misses(20 * walker_->capacity(), 4, Pages::k4K);
   expect_own_pages(bench_.run(requests), requests.size());

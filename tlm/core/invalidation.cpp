@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tlm/spec/descriptor.h"
 #include "tlm/spec/field.h"
 
 namespace vtd {
@@ -16,6 +17,54 @@ bool same_source(const Invalidation& invalidation, SourceId source) {
 }
 
 }  // namespace
+
+std::optional<Invalidation> context_invalidation(const ContextInvalidationFields& fields) {
+  Invalidation result;
+  result.kind = Invalidation::Kind::kContext;
+  result.domain = DomainId{static_cast<std::uint16_t>(fields.domain)};
+  switch (static_cast<ContextGranularity>(fields.granularity)) {
+    case ContextGranularity::kReserved:
+      return std::nullopt;
+    case ContextGranularity::kGlobal:
+      result.scope = Invalidation::Scope::kGlobal;
+      break;
+    case ContextGranularity::kDomain:
+      result.scope = Invalidation::Scope::kDomain;
+      break;
+    case ContextGranularity::kDevice:
+      result.scope = Invalidation::Scope::kDevice;
+      result.source = SourceId{static_cast<std::uint16_t>(fields.source)};
+      result.source_mask = function_mask(static_cast<unsigned>(fields.function_mask));
+      break;
+  }
+  return result;
+}
+
+std::optional<Invalidation> iotlb_invalidation(const IotlbInvalidationFields& fields, const Profile& profile) {
+  Invalidation result;
+  result.kind = Invalidation::Kind::kIotlb;
+  result.domain = DomainId{static_cast<std::uint16_t>(fields.domain)};
+  result.drain_reads = fields.drain_reads;
+  result.drain_writes = fields.drain_writes;
+  switch (static_cast<IotlbGranularity>(fields.granularity)) {
+    case IotlbGranularity::kReserved:
+      return std::nullopt;
+    case IotlbGranularity::kGlobal:
+      result.scope = Invalidation::Scope::kGlobal;
+      break;
+    case IotlbGranularity::kDomain:
+      result.scope = Invalidation::Scope::kDomain;
+      break;
+    case IotlbGranularity::kPage:
+      if (fields.address_mask > profile.max_address_mask) return std::nullopt;
+      result.scope = profile.page_selective ? Invalidation::Scope::kPage : Invalidation::Scope::kDomain;
+      result.address = fields.address;
+      result.address_mask = static_cast<std::uint8_t>(fields.address_mask);
+      result.leaf_only = fields.leaf_only;
+      break;
+  }
+  return result;
+}
 
 bool page_range_meets(const Invalidation& invalidation, Iova address, std::uint64_t size) {
   if (invalidation.address_mask >= kAddressBits - kPageShift) return true;

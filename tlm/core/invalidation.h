@@ -8,8 +8,33 @@
 #include <optional>
 
 #include "tlm/core/observer.h"
+#include "tlm/spec/capability.h"
 
 namespace vtd {
+
+/// What CCMD and the context-cache descriptor both carry, as they carry it.
+struct ContextInvalidationFields {
+  std::uint64_t granularity;  ///< ContextGranularity
+  std::uint64_t domain;
+  std::uint64_t source;
+  std::uint64_t function_mask;  ///< FM
+};
+/// What IOTLB with IVA and the IOTLB descriptor both carry.
+struct IotlbInvalidationFields {
+  std::uint64_t granularity;  ///< IotlbGranularity
+  std::uint64_t domain;
+  Iova address;
+  std::uint64_t address_mask;  ///< AM
+  bool leaf_only;              ///< IH
+  bool drain_reads;
+  bool drain_writes;
+};
+/// nullopt for the reserved granularity.
+[[nodiscard]] std::optional<Invalidation> context_invalidation(const ContextInvalidationFields& fields);
+/// nullopt for the reserved granularity and for AM beyond CAP.MAMV. Without CAP.PSI a page-selective request is
+/// performed domain-selective.
+[[nodiscard]] std::optional<Invalidation> iotlb_invalidation(const IotlbInvalidationFields& fields,
+                                                             const Profile& profile);
 
 /// What identifies a request in flight, or the translation it is about to cache.
 struct InvalidationTag {

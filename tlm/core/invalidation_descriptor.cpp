@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "tlm/core/invalidation.h"
+
 namespace vtd {
 namespace {
 
@@ -13,59 +15,31 @@ bool reserved_bits_set(const Entry& raw, const std::array<std::uint64_t, 2>& use
   return raw.any({~used[0], ~used[1], ~std::uint64_t{0}, ~std::uint64_t{0}});
 }
 
-DomainId domain_of(const Entry& raw) {
-  return DomainId{static_cast<std::uint16_t>(raw.get(descriptor::kDID))};
+DecodedDescriptor decoded(const std::optional<Invalidation>& invalidation) {
+  if (!invalidation) return QueueError::kReservedField;
+  return *invalidation;
 }
 
 DecodedDescriptor decode_context(const Entry& raw) {
-  if (reserved_bits_set(raw, descriptor::context::kUsed)) return QueueError::kReservedField;
-  Invalidation result;
-  result.kind = Invalidation::Kind::kContext;
-  result.domain = domain_of(raw);
-  switch (static_cast<ContextGranularity>(raw.get(descriptor::kG))) {
-    case ContextGranularity::kReserved:
-      return QueueError::kReservedField;
-    case ContextGranularity::kGlobal:
-      result.scope = Invalidation::Scope::kGlobal;
-      break;
-    case ContextGranularity::kDomain:
-      result.scope = Invalidation::Scope::kDomain;
-      break;
-    case ContextGranularity::kDevice:
-      result.scope = Invalidation::Scope::kDevice;
-      result.source = SourceId{static_cast<std::uint16_t>(raw.get(descriptor::context::kSID))};
-      result.source_mask = function_mask(static_cast<unsigned>(raw.get(descriptor::context::kFM)));
-      break;
-  }
-  return result;
+  namespace d = descriptor::context;
+  if (reserved_bits_set(raw, d::kUsed)) return QueueError::kReservedField;
+  return decoded(context_invalidation({.granularity = raw.get(descriptor::kG),
+                                       .domain = raw.get(descriptor::kDID),
+                                       .source = raw.get(d::kSID),
+                                       .function_mask = raw.get(d::kFM)}));
 }
 
 DecodedDescriptor decode_iotlb(const Entry& raw, const Profile& profile) {
-  if (reserved_bits_set(raw, descriptor::iotlb::kUsed)) return QueueError::kReservedField;
-  Invalidation result;
-  result.kind = Invalidation::Kind::kIotlb;
-  result.domain = domain_of(raw);
-  result.drain_reads = raw.get(descriptor::iotlb::kDR) != 0;
-  result.drain_writes = raw.get(descriptor::iotlb::kDW) != 0;
-  switch (static_cast<IotlbGranularity>(raw.get(descriptor::kG))) {
-    case IotlbGranularity::kReserved:
-      return QueueError::kReservedField;
-    case IotlbGranularity::kGlobal:
-      result.scope = Invalidation::Scope::kGlobal;
-      break;
-    case IotlbGranularity::kDomain:
-      result.scope = Invalidation::Scope::kDomain;
-      break;
-    case IotlbGranularity::kPage:
-      if (raw.get(descriptor::iotlb::kAM) > profile.max_address_mask) return QueueError::kReservedField;
-      // Without PSI the whole domain is invalidated: coarser is allowed.
-      result.scope = profile.page_selective ? Invalidation::Scope::kPage : Invalidation::Scope::kDomain;
-      result.address = raw.address(descriptor::iotlb::kADDR);
-      result.address_mask = static_cast<std::uint8_t>(raw.get(descriptor::iotlb::kAM));
-      result.leaf_only = raw.get(descriptor::iotlb::kIH) != 0;
-      break;
-  }
-  return result;
+  namespace d = descriptor::iotlb;
+  if (reserved_bits_set(raw, d::kUsed)) return QueueError::kReservedField;
+  return decoded(iotlb_invalidation({.granularity = raw.get(descriptor::kG),
+                                     .domain = raw.get(descriptor::kDID),
+                                     .address = raw.address(d::kADDR),
+                                     .address_mask = raw.get(d::kAM),
+                                     .leaf_only = raw.get(d::kIH) != 0,
+                                     .drain_reads = raw.get(d::kDR) != 0,
+                                     .drain_writes = raw.get(d::kDW) != 0},
+                                    profile));
 }
 
 DecodedDescriptor decode_wait(const Entry& raw) {

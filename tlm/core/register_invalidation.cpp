@@ -8,54 +8,22 @@
 namespace vtd {
 namespace {
 
-/// What CCMD asks for; nullopt for the reserved granularity.
 std::optional<Invalidation> decode_context(std::uint64_t command) {
-  Invalidation result;
-  result.kind = Invalidation::Kind::kContext;
-  result.domain = DomainId{static_cast<std::uint16_t>(ccmd::kDID.get(command))};
-  switch (static_cast<ContextGranularity>(ccmd::kCIRG.get(command))) {
-    case ContextGranularity::kReserved:
-      return std::nullopt;
-    case ContextGranularity::kGlobal:
-      result.scope = Invalidation::Scope::kGlobal;
-      break;
-    case ContextGranularity::kDomain:
-      result.scope = Invalidation::Scope::kDomain;
-      break;
-    case ContextGranularity::kDevice:
-      result.scope = Invalidation::Scope::kDevice;
-      result.source = SourceId{static_cast<std::uint16_t>(ccmd::kSID.get(command))};
-      result.source_mask = function_mask(static_cast<unsigned>(ccmd::kFM.get(command)));
-      break;
-  }
-  return result;
+  return context_invalidation({.granularity = ccmd::kCIRG.get(command),
+                               .domain = ccmd::kDID.get(command),
+                               .source = ccmd::kSID.get(command),
+                               .function_mask = ccmd::kFM.get(command)});
 }
 
-/// What IOTLB and IVA ask for; nullopt for the reserved granularity and for AM > MAMV.
 std::optional<Invalidation> decode_iotlb(std::uint64_t command, std::uint64_t address, const Profile& profile) {
-  Invalidation result;
-  result.kind = Invalidation::Kind::kIotlb;
-  result.domain = DomainId{static_cast<std::uint16_t>(iotlb_reg::kDID.get(command))};
-  result.drain_reads = iotlb_reg::kDR.get(command) != 0;
-  result.drain_writes = iotlb_reg::kDW.get(command) != 0;
-  switch (static_cast<IotlbGranularity>(iotlb_reg::kIIRG.get(command))) {
-    case IotlbGranularity::kReserved:
-      return std::nullopt;
-    case IotlbGranularity::kGlobal:
-      result.scope = Invalidation::Scope::kGlobal;
-      break;
-    case IotlbGranularity::kDomain:
-      result.scope = Invalidation::Scope::kDomain;
-      break;
-    case IotlbGranularity::kPage:
-      if (iva::kAM.get(address) > profile.max_address_mask) return std::nullopt;
-      result.scope = profile.page_selective ? Invalidation::Scope::kPage : Invalidation::Scope::kDomain;
-      result.address = iva::kADDR.in_place(address);
-      result.address_mask = static_cast<std::uint8_t>(iva::kAM.get(address));
-      result.leaf_only = iva::kIH.get(address) != 0;
-      break;
-  }
-  return result;
+  return iotlb_invalidation({.granularity = iotlb_reg::kIIRG.get(command),
+                             .domain = iotlb_reg::kDID.get(command),
+                             .address = iva::kADDR.in_place(address),
+                             .address_mask = iva::kAM.get(address),
+                             .leaf_only = iva::kIH.get(address) != 0,
+                             .drain_reads = iotlb_reg::kDR.get(command) != 0,
+                             .drain_writes = iotlb_reg::kDW.get(command) != 0},
+                            profile);
 }
 
 /// CAIG / IAIG: 1 global, 2 domain, 3 device or page; 0 nothing was invalidated.

@@ -18,7 +18,7 @@ PlatformWaves::PlatformWaves(WaveFile& waves, const std::vector<std::string>& en
       phase_(waves.add_text(kScope, "phase", kPhaseCharacters)),
       firmware_(waves.add(kScope, "firmware", 8)),
       command_(waves.add(kScope, "command", 8)),
-      reset_(waves.add(kScope, "reset", 1)),
+      resets_(waves.add(kScope, "resets", 8)),
       interrupts_(waves.add(kScope, "interrupts", kCounterBits)) {
   for (const std::string& name : endpoints)
     endpoints_[name] = {waves.add(kScope, name + "_in_flight", 8),
@@ -44,7 +44,7 @@ void PlatformWaves::command(std::optional<platform::Command> command) {
 }
 
 void PlatformWaves::reset() {
-  show(reset_, ++resets_ % 2);
+  show(resets_, ++reset_count_);
 }
 
 void PlatformWaves::interrupt(std::uint64_t count) {

@@ -18,7 +18,7 @@ namespace vtd::soc {
 ///   phase                        what the story does, as text
 ///   firmware                     platform::LifecycleState (filter lifecycle.txt)
 ///   command                      platform::Command in progress, 0 none (filter command.txt)
-///   reset                        toggles at every reset
+///   resets                       how many so far
 ///   interrupts                   messages so far
 ///   <name>_in_flight, <name>_transfers   of each endpoint: requests now, transfers ended (16 bits, wraps)
 class PlatformWaves {
@@ -43,10 +43,10 @@ class PlatformWaves {
   SignalId phase_;
   SignalId firmware_;
   SignalId command_;
-  SignalId reset_;
+  SignalId resets_;
   SignalId interrupts_;
   std::map<std::string, EndpointSignals> endpoints_;
-  std::uint64_t resets_ = 0;
+  std::uint64_t reset_count_ = 0;
 };
 
 }  // namespace vtd::soc

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <map>
 #include <stdexcept>
 #include <vector>
@@ -20,7 +19,8 @@ constexpr unsigned kMaxWords = kMaxCharacters * 8 / kWordBits;
 using Words = std::array<std::uint32_t, kMaxWords>;
 
 struct Signal {
-  std::string name;  ///< scopes and name, separated by spaces
+  std::string scope;  ///< separated by spaces
+  std::string name;
   unsigned bits = 1;
   std::uint32_t code = 0;  ///< word index relative to the file's base code
   [[nodiscard]] unsigned words() const { return (bits + kWordBits - 1) / kWordBits; }
@@ -59,7 +59,7 @@ struct WaveFile::Impl {
 
   SignalId add(std::string_view scope, std::string_view name, unsigned bits) {
     if (started) throw std::logic_error("wave signals must be declared before the file is started");
-    Signal signal{std::string(scope) + " " + std::string(name), bits, next_code};
+    const Signal signal{std::string(scope), std::string(name), bits, next_code};
     next_code += signal.words();
     signals.push_back(signal);
     values.emplace_back();
@@ -67,7 +67,10 @@ struct WaveFile::Impl {
   }
 
   void push(SignalId id, const Words& words, std::uint64_t time_ps) {
-    if (started) pending.emplace(std::max(time_ps, written_ps), Change{id.index, words});
+    if (!started)
+      values.at(id.index) = words;
+    else
+      pending.emplace(std::max(time_ps, written_ps), Change{id.index, words});
   }
 
   /// Applies the oldest pending changes, all those of one time; returns that time.
@@ -96,17 +99,21 @@ struct WaveFile::Impl {
     me.base_code = code;
     fst->scopeEscape(' ');
     fst->pushNamePrefix("tlm ");
-    for (const Signal& s : me.signals) {
+    // Scope by scope: a scope that is entered twice would be shown twice.
+    std::vector<Signal> signals = me.signals;
+    std::ranges::stable_sort(signals, {}, &Signal::scope);
+    for (const Signal& s : signals) {
       const std::uint32_t at = code + s.code;
       const int msb = static_cast<int>(s.bits) - 1;
+      const std::string path = s.scope + " " + s.name;
       if (s.bits == 1)
-        fst->declBit(at, s.name.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1);
+        fst->declBit(at, path.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1);
       else if (s.words() == 1)
-        fst->declBus(at, s.name.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
+        fst->declBus(at, path.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
       else if (s.words() == 2)
-        fst->declQuad(at, s.name.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
+        fst->declQuad(at, path.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
       else
-        fst->declArray(at, s.name.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
+        fst->declArray(at, path.c_str(), -1, FST_VD_IMPLICIT, FST_VT_VCD_WIRE, false, -1, msb, 0);
     }
     fst->popNamePrefix();
   }

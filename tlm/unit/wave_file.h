@@ -29,15 +29,17 @@ class WaveFile {
   SignalId add(std::string_view scope, std::string_view name, unsigned bits);
   /// Declares a lane of ASCII text of 1..64 characters; the viewer shows it with its ASCII format.
   SignalId add_text(std::string_view scope, std::string_view name, unsigned characters);
-  /// `attach_model` is called by start() with the VerilatedFstC, so that a Verilated model can join the file.
+  /// `attach_model` is called by start() with the VerilatedFstC, so that a Verilated model can join the file; the
+  /// model must live until close().
   void attach(std::function<void(void* verilated_fst)> attach_model);
 
   /// Opens the file. Throws std::runtime_error if it cannot be written.
   void start();
   [[nodiscard]] bool started() const;
 
-  /// The signal takes the value at `time_ps`. Times may lie in the future and come in any order as long as they
-  /// are not before the last advance(); later ones are then taken for that time. Equal times keep call order.
+  /// The signal takes the value at `time_ps`; before start() it is the value that it begins with. Times may lie in the
+  /// future and come in any order as long as they are not before what advance() has written; such a change is shown
+  /// right after it. Equal times keep call order: the last one counts.
   void set(SignalId signal, std::uint64_t value, std::uint64_t time_ps);
   void set_text(SignalId signal, std::string_view text, std::uint64_t time_ps);
   /// Everything that happened before `time_ps` is known now: writes it.
