@@ -120,7 +120,7 @@ std::string value_text(const Param& p, const Params& params) {
       return fmt::format("{:#x}", params.number(p.name));
     case Type::kSource: {
       const SourceId s{static_cast<std::uint16_t>(params.number(p.name))};
-      return fmt::format("{:02x}:{:02x}.{}", s.bus(), s.devfn() >> 3, s.devfn() & 7);
+      return fmt::format("{:02x}:{:02x}.{}", s.bus(), s.devfn() / 8, s.devfn() % 8);
     }
     default:
       return params.text(p.name);

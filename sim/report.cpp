@@ -124,7 +124,7 @@ std::string summary(const ReportContext& c) {
   out += fmt::format("  isolation: {} DMA judged, {} violations\n", c.platform.monitor().checked(),
                      c.platform.monitor().violations().size());
   for (const std::string& text : o.injected) out += "  injected: " + text + '\n';
-  out += "\n" + verdict(c.status) + '\n';
+  out += fmt::format("\n{}\n", verdict(c.status));
   for (const Failure& f : o.failures)
     out +=
         fmt::format("  at {} ns, {}\n    expected: {}\n    happened: {}\n", f.time_ns, f.where, f.expected, f.happened);

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by waves/open and waves/shot: from a scenario and a view to files. Sourced from the repository root.
 
 # need COMMAND PACKAGE: a clear message when a tool is missing.

@@ -5,7 +5,12 @@
 # Times and values of a signal, as a flat list; empty if the wave does not have it.
 proc changes_of {signal} {
   if {[catch {gtkwave::signalChangeList $signal} list]} { return {} }
-  return $list
+  set changes {}
+  # The list ends with a value that is not known, at the end of time.
+  foreach {time value} $list {
+    if {$time <= [gtkwave::getMaxTime] && ![string match {*[xz]} $value]} { lappend changes $time $value }
+  }
+  return $changes
 }
 
 # The traffic, from just before it starts to just after the last phase has begun.
@@ -39,7 +44,7 @@ proc mark_blackout {} {
   foreach {time name} [changes_of {tlm.platform.phase[255:0]}] {
     set now [string match "*blackout*" $name]
     if {$now != $inside && [llength $letters] > 0} {
-      gtkwave::setNamedMarker [lindex $letters 0] $time [expr {$now ? "blackout" : "unit in use again"}]
+      gtkwave::setNamedMarker [lindex $letters 0] $time [expr {$now ? "blackout" : "end of blackout"}]
       set letters [lrange $letters 1 end]
     }
     set inside $now

@@ -44,13 +44,13 @@ class Loader {
     try {
       root = YAML::LoadFile(result_.scenario.path);
     } catch (const YAML::BadFile&) {
-      result_.mistakes.push_back({{result_.scenario.path, 1, 1}, "cannot read the file"});
+      mistake({result_.scenario.path, 1, 1}, "cannot read the file");
       return std::move(result_);
     } catch (const YAML::ParserException& e) {
-      result_.mistakes.push_back({{result_.scenario.path, e.mark.line + 1, e.mark.column + 1}, "YAML: " + e.msg});
+      mistake({result_.scenario.path, e.mark.line + 1, e.mark.column + 1}, "YAML: " + e.msg);
       return std::move(result_);
     } catch (const std::ios_base::failure&) {  // a directory
-      result_.mistakes.push_back({{result_.scenario.path, 1, 1}, "cannot read the file"});
+      mistake({result_.scenario.path, 1, 1}, "cannot read the file");
       return std::move(result_);
     }
     if (!root.IsMap()) {
@@ -62,8 +62,11 @@ class Loader {
   }
 
  private:
-  void mistake(const YAML::Node& node, std::string text) {
-    result_.mistakes.push_back({position(node), std::move(text)});
+  void mistake(const YAML::Node& node, std::string text) { mistake(position(node), std::move(text)); }
+  void mistake(Position at, std::string text) {
+    Mistake& m = result_.mistakes.emplace_back();
+    m.at = std::move(at);
+    m.text = std::move(text);
   }
   /// An empty file has no marks: its place is the beginning.
   Position position(const YAML::Node& node) const {
@@ -377,7 +380,10 @@ Loaded load_scenario(const std::string& path) {
 }
 
 std::string format(const Mistake& m) {
-  return fmt::format("{}:{}:{}: {}", m.at.file, m.at.line, m.at.column, m.text);
+  // One mistake is one line, whatever the file holds.
+  std::string text;
+  for (const char c : m.text) text += std::iscntrl(static_cast<unsigned char>(c)) != 0 ? '?' : c;
+  return fmt::format("{}:{}:{}: {}", m.at.file, m.at.line, m.at.column, text);
 }
 
 std::optional<std::uint64_t> parse_number(const std::string& text) {

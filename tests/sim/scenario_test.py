@@ -102,9 +102,10 @@ def reproduce(run, scenario, walkers, cpus):
         if other.read_text() == traces[0]:
             return f"{scenario} {walker}/{cpu}: seeds 7 and 8 give the same run; the trace shows nothing"
     # Clocking the walker edge by edge gives the same run as clocking it in bursts.
+    clocked = "rtl" if "rtl" in walkers else walkers[0]
     burst, edges = run.work / "burst", run.work / "edges"
-    run(scenario, "--walker", walkers[0], "--cpu", cpus[0], "--trace-full", str(burst))
-    run(scenario, "--walker", walkers[0], "--cpu", cpus[0], "--every-cycle", "--trace-full", str(edges))
+    run(scenario, "--walker", clocked, "--cpu", cpus[0], "--trace-full", str(burst))
+    run(scenario, "--walker", clocked, "--cpu", cpus[0], "--every-cycle", "--trace-full", str(edges))
     if sorted(burst.read_text().splitlines()) != sorted(edges.read_text().splitlines()):
         return f"{scenario}: burst and every-cycle differ at {first_difference(burst.read_text(), edges.read_text())}"
     return None
@@ -133,6 +134,9 @@ def exits(run, cpu):
         (["live_update", "--inject", "nowhere=1"], 2, "unknown place 'nowhere'"),
         (["live_update", "--inject", "image.device[0].attachment_id=many"], 2, "must be a number"),
         (["live_update", "--inject", "image.device[0].colour=1"], 2, "has no field 'colour'"),
+        (["live_update", "--inject", "image.device[7].attachment_id=1"], 2, "the handover image has no image.device[7]"),
+        (["live_update", "--inject", "entry.D9[0x0].level1=0"], 2, "there is no endpoint D9"),
+        ([str(run.work)], 2, "there is no scenario"),
         (["live_update", "--firmware", "/nowhere"], 4, "/nowhere"),
     ]
     for arguments, status, said in cases:

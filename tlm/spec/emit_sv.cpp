@@ -80,6 +80,7 @@ void filter_descriptor() {
     line(value++, name);
 }
 void filter_command() {
+  line(0, "none");
 #define VTD_X(name, code, args) line(code, &#name[1]);
   VTD_MAILBOX_COMMANDS(VTD_X)
 #undef VTD_X

@@ -123,7 +123,6 @@ void WaveSignals::on_invalidation_begin(const Invalidation& invalidation) {
 }
 
 void WaveSignals::on_invalidation_end(const Invalidation&) {
-  waves_.set_text(invalidation_, "", now_ps());
   add_to(invalidations_, 1);
 }
 

@@ -17,7 +17,7 @@ namespace vtd {
 ///   in_flight, in_flight_BB_DD_F   requests in the unit: all, and of each socket's fixed requester
 ///   context / iotlb                hits, misses, fills, invalidated: counters that wrap at 16 bits
 ///   fault_count, fault_reason, fault_source, fault_address   the last fault, recorded or not
-///   invalidation, invalidations    what runs now, as text; how many have completed
+///   invalidation, invalidations    the last that began, as text; how many have completed
 ///   wait_status                    data of the last wait descriptor
 class WaveSignals final : public Observer {
  public:
