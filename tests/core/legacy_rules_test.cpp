@@ -264,6 +264,11 @@ TEST_F(LegacyRules, FunctionMasksWidenDeviceSelectiveInvalidations) {
   EXPECT_EQ(dma_to(0x5000, sibling), 0x9000U) << "another function";
   context_register(3, kDid, kDevice.value, 1);
   EXPECT_EQ(dma_to(0x5000, sibling), 0xB000U) << "bit 2 of the function is masked";
+  context(kDevice, kTable, kDid);
+  dma_to(0x5000);
+  context(kDevice, kOtherTable, kOtherDid);
+  context_register(3, kDid, sibling.value, 1);
+  EXPECT_EQ(dma_to(0x5000), 0xB000U) << "masked in the command as well";
 }
 
 TEST_F(LegacyRules, AnInvalidationDuringAWalkLeavesNoStaleFill) {
