@@ -121,6 +121,11 @@ int run(const Options& o) {
 
   const std::string out = o.out.empty() ? "out/" + scenario.name : o.out;
   files::create_directories(out);
+  for (const char* image : {"fw_a.img", "fw_b.img"}) {
+    if (files::is_regular_file(o.firmware_dir + "/" + image)) continue;
+    std::cerr << fmt::format("--firmware {}: there is no {}, expected both images\n", o.firmware_dir, image);
+    return exit_code(ExitStatus::kWrongInput);
+  }
   const Choice choice = choose(scenario, o.overrides);
   std::optional<soc::Platform> platform;
   try {

@@ -137,7 +137,7 @@ def exits(run, cpu):
         (["live_update", "--inject", "image.device[7].attachment_id=1"], 2, "the handover image has no image.device[7]"),
         (["live_update", "--inject", "entry.D9[0x0].level1=0"], 2, "there is no endpoint D9"),
         ([str(run.work)], 2, "there is no scenario"),
-        (["live_update", "--firmware", "/nowhere"], 4, "/nowhere"),
+        (["live_update", "--firmware", "/nowhere"], 2, "--firmware /nowhere: there is no fw_a.img"),
     ]
     for arguments, status, said in cases:
         result = run(*arguments, "--cpu", cpu)
