@@ -121,6 +121,10 @@ PhysAddr named_page(soc::Platform& platform, const std::string& what) {
   return align_down(need(record(platform, what.substr(0, what.size() - 1), 0), what), kPageSize);
 }
 
+std::string describe(const Injection& injection) {
+  return fmt::format("{} = {:#x}", injection.place, injection.value);
+}
+
 std::string apply_at_reset(soc::Platform& platform, const Injection& injection) {
   std::smatch m;
   if (std::regex_match(injection.place, m, kImage)) {
@@ -128,7 +132,7 @@ std::string apply_at_reset(soc::Platform& platform, const Injection& injection) 
     const PhysAddr at = need(record(platform, m[1].str(), index), injection.place);
     const abi::FieldInfo* f = abi::find_field(m[1].str(), m[3].str());
     write_field(platform, at + f->offset, f->bytes, injection.value);
-    return fmt::format("{} = {:#x}", injection.place, injection.value);
+    return describe(injection);
   }
   PhysAddr page = 0;
   if (std::regex_match(injection.place, m, kPreservedTable)) {
@@ -201,6 +205,11 @@ Injection parse_injection(const std::string& text) {
   return injection;
 }
 
+void Injector::plan(const Injection& injection) {
+  planned_.push_back(injection);
+  if (std::regex_match(injection.place, kFirmware)) done_.push_back(describe(injection));
+}
+
 std::uint64_t Injector::policy() const {
   std::uint64_t bits = 0;
   std::smatch m;
@@ -221,7 +230,7 @@ void Injector::at_reset(soc::Platform& platform) {
       done_.push_back(apply_at_reset(platform, i));
     } else if (std::regex_match(i.place, kEntry)) {
       now(platform, i);
-      done_.push_back(fmt::format("{} = {:#x}", i.place, i.value));
+      done_.push_back(describe(i));
     } else {
       rest.push_back(i);
     }

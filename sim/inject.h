@@ -31,7 +31,8 @@ struct Injection {
 
 class Injector {
  public:
-  void plan(const Injection& injection) { planned_.push_back(injection); }
+  /// Firmware places act at once, through policy(); the others at the next warm reset.
+  void plan(const Injection& injection);
   /// Mailbox policy bits that the planned injections ask for.
   [[nodiscard]] std::uint64_t policy() const;
   /// Applies what waits for the instant of a warm reset. Throws std::runtime_error if a place does not exist then.

@@ -481,9 +481,8 @@ void Story::step_inject(const Step& s) {
   const Injection injection{s.params.text("place"), s.params.number("value", 1)};
   if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
   if (injection.place.rfind("firmware.", 0) == 0) {
-    Injector one;
-    one.plan(injection);
-    return platform_.mailbox().set_policy(platform_.mailbox().policy() | one.policy());
+    injector_.plan(injection);
+    return platform_.mailbox().set_policy(platform_.mailbox().policy() | injector_.policy());
   }
   try {
     Injector::now(platform_, injection);

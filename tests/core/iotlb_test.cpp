@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tlm/core/iotlb.h"
+#include "tlm/core/second_stage_walk.h"
 
 #include <gtest/gtest.h>
 
@@ -61,18 +62,17 @@ TEST_F(IotlbTest, PageInvalidationTakesSuperPagesThatItTouches) {
 }
 
 TEST_F(IotlbTest, PermissionsByAccess) {
-  const auto entry = [](bool r, bool w) { return IotlbEntry{.readable = r, .writable = w}; };
   using enum FaultReason;
-  EXPECT_EQ(permission_fault(entry(true, false), Access::kRead, true), kNone);
-  EXPECT_EQ(permission_fault(entry(false, true), Access::kRead, true), kReadPermission);
-  EXPECT_EQ(permission_fault(entry(false, true), Access::kWrite, true), kNone);
-  EXPECT_EQ(permission_fault(entry(true, false), Access::kWrite, true), kWritePermission);
-  EXPECT_EQ(permission_fault(entry(false, true), Access::kZeroLengthRead, true), kNone);
-  EXPECT_EQ(permission_fault(entry(false, true), Access::kZeroLengthRead, false), kReadPermission);
-  EXPECT_EQ(permission_fault(entry(true, false), Access::kZeroLengthRead, false), kNone);
-  EXPECT_EQ(permission_fault(entry(true, true), Access::kAtomic, true), kNone);
-  EXPECT_EQ(permission_fault(entry(true, false), Access::kAtomic, true), kWritePermission);
-  EXPECT_EQ(permission_fault(entry(false, true), Access::kAtomic, true), kReadPermission);
+  EXPECT_EQ(rights_fault(Access::kRead, true, false, true), kNone);
+  EXPECT_EQ(rights_fault(Access::kRead, false, true, true), kReadPermission);
+  EXPECT_EQ(rights_fault(Access::kWrite, false, true, true), kNone);
+  EXPECT_EQ(rights_fault(Access::kWrite, true, false, true), kWritePermission);
+  EXPECT_EQ(rights_fault(Access::kZeroLengthRead, false, true, true), kNone);
+  EXPECT_EQ(rights_fault(Access::kZeroLengthRead, false, true, false), kReadPermission);
+  EXPECT_EQ(rights_fault(Access::kZeroLengthRead, true, false, false), kNone);
+  EXPECT_EQ(rights_fault(Access::kAtomic, true, true, true), kNone);
+  EXPECT_EQ(rights_fault(Access::kAtomic, true, false, true), kWritePermission);
+  EXPECT_EQ(rights_fault(Access::kAtomic, false, true, true), kReadPermission);
 }
 
 }  // namespace

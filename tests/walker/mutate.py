@@ -101,7 +101,7 @@ MUTANTS = [
            "return mask | ss::kTM.mask();"),
     Mutant("c++: TM without DT", RULES, "if (!config.device_tlb) mask |= ss::kTM.mask();", ""),
     Mutant("c++: W is not accumulated", RULES, "path_writable && w,", "w,"),
-    Mutant("c++: R is not accumulated", RULES, "denied(access, path_readable && r,", "denied(access, r,"),
+    Mutant("c++: R is not accumulated", RULES, "rights_fault(access, path_readable && r,", "rights_fault(access, r,"),
     Mutant("c++: a zero-length read never goes by W", RULES, "zero_length_read && writable) return", "false) return"),
     Mutant("c++: an atomic needs no W", RULES, "if (writes(access) && !writable)",
            "if (access == Access::kWrite && !writable)"),

@@ -9,13 +9,6 @@ IotlbEntry iotlb_entry(const WalkResponse& response) {
   return {response.page, response.level, response.readable, response.writable, response.snoop};
 }
 
-FaultReason permission_fault(const IotlbEntry& entry, Access access, bool zero_length_read) {
-  if (writes(access) && !entry.writable) return FaultReason::kWritePermission;
-  if (access == Access::kWrite || entry.readable) return FaultReason::kNone;
-  if (access == Access::kZeroLengthRead && zero_length_read && entry.writable) return FaultReason::kNone;
-  return FaultReason::kReadPermission;
-}
-
 IotlbTag Iotlb::tag(SourceId source, DomainId domain, Iova address, std::uint8_t level) const {
   const SourceId tagged = tagging_ == IotlbTagging::kSourceAndDomain ? source : SourceId{};
   return {domain, tagged, align_down(address, level_size(level)), level};

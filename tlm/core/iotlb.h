@@ -39,10 +39,6 @@ struct IotlbEntry {
 /// The entry that a successful walk gives.
 [[nodiscard]] IotlbEntry iotlb_entry(const WalkResponse& response);
 
-/// kNone if the rights allow the access, else the reason: for an atomic or a write without W
-/// kWritePermission, else kReadPermission. Zero-length reads need R, or W when `zero_length_read` (CAP.ZLR).
-[[nodiscard]] FaultReason permission_fault(const IotlbEntry& entry, Access access, bool zero_length_read);
-
 class Iotlb {
  public:
   Iotlb(CacheGeometry geometry, IotlbTagging tagging, std::uint64_t seed, Observer& observer)

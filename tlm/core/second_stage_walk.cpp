@@ -20,14 +20,14 @@ std::uint64_t reserved_bits(const WalkerConfig& config, unsigned level, bool lea
   return mask;
 }
 
-FaultReason denied(Access access, bool readable, bool writable, bool zero_length_read) {
+}  // namespace
+
+FaultReason rights_fault(Access access, bool readable, bool writable, bool zero_length_read) {
   if (writes(access) && !writable) return FaultReason::kWritePermission;
   if (access == Access::kWrite || readable) return FaultReason::kNone;
   if (access == Access::kZeroLengthRead && zero_length_read && writable) return FaultReason::kNone;
   return FaultReason::kReadPermission;
 }
-
-}  // namespace
 
 EntryVerdict check_entry(const WalkerConfig& config, std::uint64_t entry, unsigned level, Access access,
                          bool path_readable, bool path_writable) {
@@ -35,10 +35,10 @@ EntryVerdict check_entry(const WalkerConfig& config, std::uint64_t entry, unsign
   const bool w = ss::kW.get(entry) != 0;
   const bool page_size = level > 1 && ss::kPS.get(entry) != 0;
   const bool leaf = level == 1 || page_size;
-  if (!r && !w) return {denied(access, false, false, config.zero_length_read), leaf};
+  if (!r && !w) return {rights_fault(access, false, false, config.zero_length_read), leaf};
   if (page_size && !superpage_supported(config, level)) return {FaultReason::kPagingEntryReserved, leaf};
   if ((entry & reserved_bits(config, level, leaf)) != 0) return {FaultReason::kPagingEntryReserved, leaf};
-  return {denied(access, path_readable && r, path_writable && w, config.zero_length_read), leaf};
+  return {rights_fault(access, path_readable && r, path_writable && w, config.zero_length_read), leaf};
 }
 
 SecondStageWalk::SecondStageWalk(const WalkerConfig& config, const WalkRequest& request)

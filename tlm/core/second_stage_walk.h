@@ -12,6 +12,10 @@
 
 namespace vtd {
 
+/// kNone if the rights allow the access, else the reason: without W kWritePermission for a write or an atomic, else
+/// kReadPermission. A zero-length read needs R, or W when `zero_length_read` (CAP.ZLR).
+[[nodiscard]] FaultReason rights_fault(Access access, bool readable, bool writable, bool zero_length_read);
+
 /// Verdict on one paging entry. Order of the checks: present (R or W), reserved bits, rights.
 ///
 /// X (bit 2) is ignored in legacy mode, so an entry with R = W = 0 is not present whatever X says. Rights are the

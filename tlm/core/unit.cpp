@@ -31,7 +31,7 @@ WalkRequest walk_request(const ContextEntry& context, const DmaRequest& request)
 
 /// Checks on the way out: rights, then the interrupt range of the exact address (not of the page).
 FaultReason leaf_fault(const IotlbEntry& leaf, const DmaRequest& request, bool zero_length_read) {
-  const FaultReason reason = permission_fault(leaf, request.access, zero_length_read);
+  const FaultReason reason = rights_fault(request.access, leaf.readable, leaf.writable, zero_length_read);
   if (reason != FaultReason::kNone) return reason;
   return in_interrupt_range(leaf.translate(request.address)) ? FaultReason::kInterruptRange : FaultReason::kNone;
 }

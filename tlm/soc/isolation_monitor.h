@@ -71,8 +71,6 @@ class IsolationMonitor {
   void end_revoke_all(SourceId source) { end_revoke(source, 0, kEverything); }
   /// The withdrawal was completed although no invalidation came since it began: caches may still hold the right.
   void not_invalidated(SourceId source);
-  /// A device in pass-through: address = IOVA, everything allowed.
-  void grant_identity(SourceId source, std::uint64_t size) { grant(source, 0, 0, size, {true, true}); }
   /// Memory that a reset gave to others; DMA into it is a hazard until it is granted anew.
   void recycle(PhysAddr address, std::uint64_t size);
   /// From now on translation must stay on and the root pointer as it is (a live update runs); or no longer.
