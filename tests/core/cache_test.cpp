@@ -105,9 +105,11 @@ TEST_F(CacheTest, EmptyGeometryIsRefused) {
 TEST_F(CacheTest, ClearForgetsEveryCache) {
   Caches caches({}, 1, nobody);
   caches.context.fill(ContextTag{SourceId{1}}, {});
-  caches.iotlb.fill(SourceId{1}, DomainId{1}, 0x1000, {.page = 0x5000, .level = 1});
+  caches.pasid.fill(PasidTag{SourceId{1}, Pasid{1}}, {});
+  caches.iotlb.fill(SourceId{1}, {}, 0x1000, {.page = 0x5000, .level = 1});
+  caches.interrupt.fill(InterruptTag{1}, {});
   caches.clear();
-  EXPECT_EQ(caches.context.size() + caches.iotlb.size(), 0U);
+  EXPECT_EQ(caches.context.size() + caches.pasid.size() + caches.iotlb.size() + caches.interrupt.size(), 0U);
 }
 
 }  // namespace

@@ -55,6 +55,13 @@ class CoreFixture : public ::testing::Test {
     next_table = kPageTables;
   }
 
+  /// What tags legacy translations of a domain.
+  static AddressSpace space_of(DomainId domain) {
+    AddressSpace space;
+    space.domain = domain;
+    return space;
+  }
+
   // ---- tables ----
   void set_record(PhysAddr address, const Record128& record) {
     host->words[address] = record.words[0];

@@ -12,7 +12,7 @@
 
 #include "tests/core/tasks.h"
 #include "tlm/core/host.h"
-#include "tlm/core/second_stage_walk.h"
+#include "tlm/core/paging_walk.h"
 
 namespace vtd::test {
 
@@ -33,6 +33,9 @@ class FakeHost : public Host {
   std::vector<std::pair<PhysAddr, std::uint32_t>> status_writes;
   std::vector<std::pair<PhysAddr, std::uint32_t>> messages;
   std::vector<WalkRequest> walks;
+  std::vector<UpdateRequest> updates;  ///< of A and D, those that failed included
+  std::vector<DeviceTlbInvalidation> device_invalidations;
+  std::vector<PageResponse> page_responses;
   unsigned revocations = 0;
   bool command_woken = false;
   bool queue_woken = false;
@@ -42,6 +45,8 @@ class FakeHost : public Host {
   std::function<void(const WalkRequest&)> on_walk;
   std::function<void(Step)> on_spend;
   std::function<void()> on_write32;
+  std::function<void(PhysAddr)> on_write;
+  std::function<void(const UpdateRequest&)> on_update;  ///< before the exchange
   std::function<void()> on_revoke;
   bool walks_blocked = false;  ///< walks of tasks wait until this is false
 
@@ -61,11 +66,34 @@ class FakeHost : public Host {
     status_writes.emplace_back(address, data);
     return true;
   }
+  bool write(PhysAddr address, std::span<const std::uint64_t> data) override {
+    if (on_write) on_write(address);
+    for (std::size_t i = 0; i < data.size(); ++i)
+      if (broken.contains(address + i * sizeof(std::uint64_t))) return false;
+    for (std::size_t i = 0; i < data.size(); ++i) words[address + i * sizeof(std::uint64_t)] = data[i];
+    return true;
+  }
+  std::optional<std::uint64_t> compare_exchange(PhysAddr address, std::uint64_t expected,
+                                                std::uint64_t desired) override {
+    if (broken.contains(address)) return std::nullopt;
+    const std::uint64_t seen = word(address);
+    if (seen == expected) words[address] = desired;
+    return seen;
+  }
+  void invalidate_device(const DeviceTlbInvalidation& invalidation) override {
+    device_invalidations.push_back(invalidation);
+  }
+  void respond(const PageResponse& response) override { page_responses.push_back(response); }
   void message(PhysAddr address, std::uint32_t data) override { messages.emplace_back(address, data); }
   WalkResponse walk(WalkRequest request) override {
     walks.push_back(request);
-    SecondStageWalk walk(config_, request);
-    while (const auto address = walk.next_read()) walk.consume(word(*address), broken.contains(*address));
+    PagingWalk walk(config_, request);
+    while (!walk.ended()) {
+      if (const auto update = walk.next_update())
+        walk.updated(exchange(*update), broken.contains(update->address));
+      else
+        walk.consume(word(*walk.next_read()), broken.contains(*walk.next_read()));
+    }
     const WalkResponse response = walk.result();
     if (on_walk) on_walk(request);
     while (walks_blocked) tasks_.yield();
@@ -83,6 +111,14 @@ class FakeHost : public Host {
   }
 
  private:
+  bool exchange(const UpdateRequest& update) {
+    updates.push_back(update);
+    if (on_update) on_update(update);
+    if (word(update.address) != update.expected) return false;
+    words[update.address] = update.desired;
+    return true;
+  }
+
   WalkerConfig config_;
   Tasks& tasks_;
 };

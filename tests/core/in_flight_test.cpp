@@ -84,7 +84,7 @@ TEST_F(InFlightTest, CoveringIotlbInvalidationRestartsTheWalkAndRefusesTheFill) 
   EXPECT_EQ((*miss->result)->address, kNewPage);
   EXPECT_EQ(log->restarts, 1U);
   EXPECT_EQ(unit->caches().iotlb.counters().fills_refused(), 1U);
-  EXPECT_EQ(unit->caches().iotlb.peek(kNic, kDomainA, kIova)->page, kNewPage);
+  EXPECT_EQ(unit->caches().iotlb.peek(kNic, space_of(kDomainA), kIova)->page, kNewPage);
 }
 
 TEST_F(InFlightTest, UncoveredInvalidationsDisturbNobody) {
@@ -140,7 +140,7 @@ TEST_F(InFlightTest, ContextInvalidationDuringTheWalkRestartsFromTheContext) {
   tasks.settle();
   EXPECT_TRUE(command->done());
   EXPECT_EQ((*miss->result)->address, kNewPage);
-  EXPECT_FALSE(unit->caches().iotlb.peek(kNic, kDomainA, kIova)) << "nothing of the old domain was cached";
+  EXPECT_FALSE(unit->caches().iotlb.peek(kNic, space_of(kDomainA), kIova)) << "nothing of the old domain was cached";
 }
 
 TEST_F(InFlightTest, FaultOfAnAbandonedPassIsNotRecorded) {
@@ -169,7 +169,7 @@ TEST_F(InFlightTest, SuperPageThatMeetsTheInvalidatedRangeIsNotCached) {
   host->walks_blocked = false;
   tasks.settle();
   EXPECT_EQ((*miss->result)->address, 0x4020'0000U);
-  EXPECT_EQ(unit->caches().iotlb.peek(kNic, kDomainA, 0x3F'F000)->page, 0x4020'0000U);
+  EXPECT_EQ(unit->caches().iotlb.peek(kNic, space_of(kDomainA), 0x3F'F000)->page, 0x4020'0000U);
   EXPECT_EQ(unit->caches().iotlb.counters().fills_refused(), 1U);
 }
 

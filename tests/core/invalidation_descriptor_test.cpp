@@ -64,8 +64,8 @@ TEST(InvalidationDescriptor, Wait) {
 }
 
 TEST(InvalidationDescriptor, InterruptEntryCacheHasNothingToDo) {
-  EXPECT_TRUE(std::holds_alternative<NoOperation>(decode128(0x04)));
-  EXPECT_TRUE(std::holds_alternative<NoOperation>(decode128(0x0012'1800'0014)));
+  EXPECT_EQ(std::get<Invalidation>(decode128(0x04)).kind, Invalidation::Kind::kInterrupt);
+  EXPECT_EQ(std::get<Invalidation>(decode128(0x0012'1800'0014)).index, 0x12U);
   EXPECT_EQ(error_of(decode128(0x04 | bit(5))), QueueError::kReservedField);
 }
 

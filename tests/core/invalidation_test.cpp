@@ -44,20 +44,23 @@ TEST(Invalidation, FunctionMaskWidensToFunctionsOnly) {
 }
 
 TEST(Invalidation, PageRangesAreNaturallyAlignedAndCompareAllBits) {
-  EXPECT_TRUE(covers_iotlb(pages(0x5000, 0), kDomain, 0x5000, kPageSize));
-  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0), kDomain, 0x4000, kPageSize));
-  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0), kDomain, 0x6000, kPageSize));
-  EXPECT_TRUE(covers_iotlb(pages(0x5000, 2), kDomain, 0x4000, kPageSize)) << "low bits of the address are ignored";
-  EXPECT_TRUE(covers_iotlb(pages(0x5000, 2), kDomain, 0x7000, kPageSize));
-  EXPECT_FALSE(covers_iotlb(pages(0x5000, 2), kDomain, 0x8000, kPageSize));
-  EXPECT_FALSE(covers_iotlb(pages(0x5000, 2), kDomain, 0x1'0000'5000, kPageSize)) << "high bits count";
-  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0, DomainId{6}), kDomain, 0x5000, kPageSize));
-  EXPECT_TRUE(covers_iotlb(pages(0x5000, 0), kDomain, 0, 0x20'0000)) << "a page inside a super page";
-  EXPECT_TRUE(covers_iotlb(pages(0, 63), kDomain, ~0ULL - 0xFFF, kPageSize));
+  EXPECT_TRUE(covers_iotlb(pages(0x5000, 0), {WalkKind::kLegacy, kDomain, {}, 0x5000, kPageSize}));
+  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0), {WalkKind::kLegacy, kDomain, {}, 0x4000, kPageSize}));
+  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0), {WalkKind::kLegacy, kDomain, {}, 0x6000, kPageSize}));
+  EXPECT_TRUE(covers_iotlb(pages(0x5000, 2), {WalkKind::kLegacy, kDomain, {}, 0x4000, kPageSize}))
+      << "low bits of the address are ignored";
+  EXPECT_TRUE(covers_iotlb(pages(0x5000, 2), {WalkKind::kLegacy, kDomain, {}, 0x7000, kPageSize}));
+  EXPECT_FALSE(covers_iotlb(pages(0x5000, 2), {WalkKind::kLegacy, kDomain, {}, 0x8000, kPageSize}));
+  EXPECT_FALSE(covers_iotlb(pages(0x5000, 2), {WalkKind::kLegacy, kDomain, {}, 0x1'0000'5000, kPageSize}))
+      << "high bits count";
+  EXPECT_FALSE(covers_iotlb(pages(0x5000, 0, DomainId{6}), {WalkKind::kLegacy, kDomain, {}, 0x5000, kPageSize}));
+  EXPECT_TRUE(covers_iotlb(pages(0x5000, 0), {WalkKind::kLegacy, kDomain, {}, 0, 0x20'0000}))
+      << "a page inside a super page";
+  EXPECT_TRUE(covers_iotlb(pages(0, 63), {WalkKind::kLegacy, kDomain, {}, ~0ULL - 0xFFF, kPageSize}));
 }
 
 TEST(Invalidation, RequestOfUnknownDomainMayBeMeantByAny) {
-  InvalidationTag tag{.source = kSource, .address = 0x5000};
+  InvalidationTag tag{.source = kSource, .kind = WalkKind::kLegacy, .address = 0x5000};
   EXPECT_TRUE(covers(context(Scope::kDomain, DomainId{77}), tag));
   EXPECT_TRUE(covers(pages(0x5000, 0, DomainId{77}), tag));
   EXPECT_FALSE(covers(pages(0x6000, 0, DomainId{77}), tag));
@@ -67,7 +70,7 @@ TEST(Invalidation, RequestOfUnknownDomainMayBeMeantByAny) {
 
 TEST(InvalidationLog, AnswersSinceAnEpochOnly) {
   InvalidationLog log;
-  const InvalidationTag tag{.source = kSource, .domain = kDomain, .address = 0x5000};
+  const InvalidationTag tag{.source = kSource, .domain = kDomain, .kind = WalkKind::kLegacy, .address = 0x5000};
   EXPECT_EQ(log.append(pages(0x5000, 0)), 1U);
   const Epoch after = log.now();
   EXPECT_TRUE(log.covered_since(0, tag));
@@ -76,7 +79,7 @@ TEST(InvalidationLog, AnswersSinceAnEpochOnly) {
   EXPECT_FALSE(log.covered_since(after, tag));
   log.append(context(Scope::kGlobal));
   EXPECT_TRUE(log.covered_since(after, tag));
-  EXPECT_TRUE(log.context_covered_since(after, kSource, kDomain));
+  EXPECT_TRUE(log.any_since(after, [](const Invalidation& i) { return covers_context(i, kSource, kDomain); }));
   log.forget(after);
   EXPECT_EQ(log.now(), 3U);
   EXPECT_TRUE(log.covered_since(after, tag));

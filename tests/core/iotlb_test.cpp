@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "tlm/core/iotlb.h"
-#include "tlm/core/second_stage_walk.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +8,13 @@ namespace {
 
 constexpr SourceId kA{0x18};
 constexpr SourceId kB{0x20};
-constexpr DomainId kDomain{5};
-constexpr DomainId kOther{6};
+AddressSpace of_domain(std::uint16_t domain) {
+  AddressSpace space;
+  space.domain = DomainId{domain};
+  return space;
+}
+const AddressSpace kDomain = of_domain(5);
+const AddressSpace kOther = of_domain(6);
 
 IotlbEntry page(PhysAddr where, std::uint8_t level) {
   return {.page = where, .level = level, .readable = true, .writable = true};
@@ -54,7 +58,7 @@ TEST_F(IotlbTest, PageInvalidationTakesSuperPagesThatItTouches) {
   tlb.fill(kA, kDomain, 0x20'0000, page(0x8000'0000, 2));
   tlb.fill(kA, kOther, 0x20'0000, page(0x8000'0000, 2));
   tlb.fill(kA, kDomain, 0x40'0000, page(0x9000, 1));
-  Invalidation one_page{.scope = Invalidation::Scope::kPage, .domain = kDomain, .address = 0x3F'F000};
+  Invalidation one_page{.scope = Invalidation::Scope::kPage, .domain = kDomain.domain, .address = 0x3F'F000};
   EXPECT_EQ(tlb.invalidate(one_page), 1U);
   EXPECT_FALSE(tlb.peek(kA, kDomain, 0x20'0000));
   EXPECT_TRUE(tlb.peek(kA, kOther, 0x20'0000));

@@ -20,7 +20,7 @@ class RegisterInvalidationTest : public CoreFixture {
       for (Iova iova = 0; iova < 0x10000; iova += kPageSize) address_of(dma_read(source, iova));
   }
   bool cached(SourceId source, DomainId domain, Iova iova) {
-    return unit->caches().iotlb.peek(source, domain, iova).has_value();
+    return unit->caches().iotlb.peek(source, space_of(domain), iova).has_value();
   }
   bool context_cached(SourceId source) { return unit->caches().context.peek(ContextTag{source}).has_value(); }
   std::uint64_t iaig() { return iotlb_reg::kIAIG.get(read(RegId::kIOTLB)); }

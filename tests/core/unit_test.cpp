@@ -2,6 +2,7 @@
 #include "tlm/core/unit.h"
 
 #include "tests/core/core_fixture.h"
+#include "tlm/core/profile_check.h"
 
 namespace vtd::test {
 namespace {
@@ -266,7 +267,9 @@ TEST_F(UnitTest, ImpossibleProfilesAreRefused) {
   refused([](Profile& p) { p.domain_bits = 7; });
   refused([](Profile& p) { p.fault_records = 0; });
   refused([](Profile& p) { p.iotlb_offset = 0x508; });
-  refused([](Profile& p) { p.device_tlb = true; });
+  refused([](Profile& p) { p.device_tlb = true, p.queued_invalidation = false; });
+  refused([](Profile& p) { p.nesting = true; });
+  refused([](Profile& p) { p.extended_interrupts = true; });
   EXPECT_NO_THROW(check_profile(Profile{}));
 }
 

@@ -50,15 +50,18 @@ class CoreUnit final : public Host, public Observer {
     platform_.write32(address, data);
     return true;
   }
+  bool write(PhysAddr, std::span<const std::uint64_t>) override { return false; }
+  std::optional<std::uint64_t> compare_exchange(PhysAddr, std::uint64_t, std::uint64_t) override {
+    return std::nullopt;
+  }
+  void invalidate_device(const DeviceTlbInvalidation&) override {}
+  void respond(const PageResponse&) override {}
   void message(PhysAddr, std::uint32_t) override {}
   WalkResponse walk(WalkRequest request) override {
     ++walks;
-    SecondStageWalk walk(walker_, request);
-    while (const auto address = walk.next_read()) {
-      const bool error = *address >= platform::kDramSize;
-      walk.consume(error ? 0 : platform_.read64(*address), error);
-    }
-    return walk.result();
+    return reference_walk(walker_, request, [this](PhysAddr address) {
+      return address < platform::kDramSize ? std::optional(platform_.read64(address)) : std::nullopt;
+    });
   }
   void spend(Step) override {}
   void wait_progress() override { throw std::logic_error("nothing here ever waits"); }

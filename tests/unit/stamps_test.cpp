@@ -43,7 +43,7 @@ struct Bench : sc_core::sc_module {
       : sc_module(name),
         socket("socket"),
         memory("memory"),
-        port([this]() -> tlm::tlm_fw_transport_if<>& { return *socket.operator->(); }, kPeriodPs, 20),
+        port([this]() -> tlm::tlm_fw_transport_if<>& { return *socket.operator->(); }, kPeriodPs, 20, 20),
         service("service", make(kind), kPeriodPs, stepping, port),
         tables(memory),
         root(tables.new_table()) {

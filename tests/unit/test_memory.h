@@ -70,8 +70,8 @@ class TestMemory : public sc_core::sc_module {
 
  private:
   void transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
-    const auto* tag = trans.get_extension<MemoryTag>();
-    const MemoryTag none;
+    auto* tag = trans.get_extension<MemoryTag>();
+    MemoryTag none;
     if (tag == nullptr) tag = &none;
     if (record)
       seen.push_back(
@@ -98,7 +98,8 @@ class TestMemory : public sc_core::sc_module {
       trans.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
       return;
     }
-    move(trans);
+    if (tag->kind == MemoryKind::kUpdate) tag->observed = word(trans.get_address());
+    if (tag->kind != MemoryKind::kUpdate || *tag->observed == tag->expected) move(trans);
     trans.set_response_status(tlm::TLM_OK_RESPONSE);
   }
   void move(tlm::tlm_generic_payload& trans) {

@@ -28,7 +28,7 @@ TEST_TIMEOUT = 120  # seconds; a mutant that hangs is caught
 
 RTL_SOURCES = ["lint.vlt", "gen/vtd_pkg.sv", "vtd_entry_address.sv", "vtd_entry_check.sv", "vtd_round_robin.sv",
                "vtd_walker.sv"]
-MODEL_SOURCES = ["tlm/core/second_stage_walk.cpp", "tlm/core/reference_walker.cpp", "tlm/unit/lockstep_walker.cpp",
+MODEL_SOURCES = ["tlm/core/entry_rules.cpp", "tlm/core/paging_walk.cpp", "tlm/core/reference_walker.cpp", "tlm/unit/lockstep_walker.cpp",
                  "tlm/unit/rtl_walker.cpp", "tlm/unit/wave_file.cpp", "tests/walker/walker_bench.cpp"]
 VERILATED_SOURCES = ["verilated.cpp", "verilated_fst_c.cpp", "verilated_threads.cpp"]
 # Executables: what cmake calls them, and their own sources.
@@ -46,7 +46,8 @@ class Mutant(NamedTuple):
 CHECK = "rtl/vtd_entry_check.sv"
 WALKER = "rtl/vtd_walker.sv"
 TURN = "rtl/vtd_round_robin.sv"
-RULES = "tlm/core/second_stage_walk.cpp"
+RULES = "tlm/core/entry_rules.cpp"
+WALK = "tlm/core/paging_walk.cpp"
 
 MUTANTS = [
     # ---- RTL: one entry

@@ -22,12 +22,19 @@ void Control::command_written(const RegisterWrite& write) {
     show(gsts::kRTPS, 0);
     start([this, rtaddr = state_.registers.value(RegId::kRTADDR)] { set_root_table(rtaddr); });
   }
+  const bool interrupts = state_.profile.interrupt_remapping;
+  if (write.sets(gcmd::kSIRTP) && interrupts) {
+    show(gsts::kIRTPS, 0);
+    start([this, irta = state_.registers.value(RegId::kIRTA)] { set_interrupt_table(irta); });
+  }
   if (write.sets(gcmd::kWBF) && state_.profile.write_buffer_flush) {
     show(gsts::kWBFS, 1);
     start([this] { flush_write_buffer(); });
   }
   if (changed(gcmd::kQIE) && state_.profile.queued_invalidation)
     start([this, to = target(gcmd::kQIE)] { set_queue(to); });
+  if (changed(gcmd::kCFI) && interrupts) start([this, to = target(gcmd::kCFI)] { set_compatibility_format(to); });
+  if (changed(gcmd::kIRE) && interrupts) start([this, to = target(gcmd::kIRE)] { set_interrupt_remapping(to); });
   if (changed(gcmd::kTE)) start([this, to = target(gcmd::kTE)] { set_translation(to); });
 
   commanded_ = write.value & gcmd::kPersistent;
@@ -68,6 +75,29 @@ void Control::set_root_table(std::uint64_t rtaddr) {
   show(gsts::kRTPS, 1);
 }
 
+void Control::set_interrupt_table(std::uint64_t irta) {
+  if (!state_.spend(Step::kCommand)) return;
+  state_.interrupt_root = state_.profile.extended_interrupts ? irta : irta::kEIME.with(irta, 0);
+  Invalidation interrupts;
+  interrupts.kind = Invalidation::Kind::kInterrupt;
+  if (state_.profile.hitless_interrupt_root && !invalidator_.perform(interrupts)) return;
+  show(gsts::kIRTPS, 1);
+}
+
+void Control::set_interrupt_remapping(Switch to) {
+  state_.interrupt_remapping = to == Switch::kOn;
+  const std::uint64_t later = state_.in_flight.next_serial();
+  if (!state_.wait_until([&] { return state_.in_flight.drained_before(later); })) return;
+  if (!state_.spend(Step::kCommand)) return;
+  show(gsts::kIRES, to == Switch::kOn ? 1 : 0);
+}
+
+void Control::set_compatibility_format(Switch to) {
+  if (!state_.spend(Step::kCommand)) return;
+  state_.compatibility_format = to == Switch::kOn;
+  show(gsts::kCFIS, to == Switch::kOn ? 1 : 0);
+}
+
 void Control::set_queue(Switch to) {
   if (to == Switch::kOff && !queue_.disable()) return;
   if (!state_.spend(Step::kCommand)) return;
@@ -86,7 +116,9 @@ bool Control::invalidate_everything() {
   context.kind = Invalidation::Kind::kContext;
   Invalidation iotlb;
   iotlb.kind = Invalidation::Kind::kIotlb;
-  return invalidator_.perform(context) && invalidator_.perform(iotlb);
+  Invalidation pasid;
+  pasid.kind = Invalidation::Kind::kPasidCache;
+  return invalidator_.perform(context) && invalidator_.perform(pasid) && invalidator_.perform(iotlb);
 }
 
 }  // namespace vtd

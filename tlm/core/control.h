@@ -16,7 +16,7 @@ class Control {
       : state_(state), invalidator_(invalidator), queue_(queue) {}
 
   /// Software wrote GCMD: starts what changed in the persistent bits and every one-shot bit that is set.
-  /// SFL, EAFL (CAP.AFL=0), IRE, SIRTP and CFI (ECAP.IR=0) have no effect and show no status.
+  /// SFL and EAFL (CAP.AFL=0) have no effect and show no status; nor have IRE, SIRTP and CFI without ECAP.IR.
   void command_written(const RegisterWrite& write);
   /// Performs pending commands in order. May suspend.
   void run();
@@ -29,6 +29,12 @@ class Control {
   void set_translation(Switch to);
   /// GCMD.SRTP: latches root table and mode; with ESRTPS invalidates context cache and IOTLB.
   void set_root_table(std::uint64_t rtaddr);
+  /// GCMD.SIRTP: latches the interrupt remapping table; with ESIRTPS invalidates the interrupt entry cache.
+  void set_interrupt_table(std::uint64_t irta);
+  /// GCMD.IRE: as TE, for interrupt requests.
+  void set_interrupt_remapping(Switch to);
+  /// GCMD.CFI.
+  void set_compatibility_format(Switch to);
   /// GCMD.QIE.
   void set_queue(Switch to);
   /// GCMD.WBF, with RWBF=1.

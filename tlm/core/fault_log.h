@@ -13,10 +13,14 @@ class FaultLog {
   explicit FaultLog(UnitState& state);
 
   /// Writes a record unless FSTS.PFO is set or the next record is still in use (which sets PFO).
-  /// `disabled` is the FPD of the context entry: qualified faults are then not recorded. True if recorded.
-  bool record(const DmaRequest& request, FaultReason reason, bool disabled);
+  /// `disabled` is the FPD of the entries read: qualified faults are then not recorded. `interrupt`: the index of an
+  /// interrupt request, which takes the place of the address. True if recorded.
+  bool record(const DmaRequest& request, FaultReason reason, bool disabled,
+              std::optional<std::uint32_t> interrupt = std::nullopt);
   /// Sets FSTS.IQE and IQERCD.IQEI: the invalidation queue stopped.
   void raise_queue_error(QueueError error);
+  /// Sets FSTS.ITE (kTimeout: the queue stops) or FSTS.ICE (kError), and the source-id in IQERCD.
+  void raise_device_error(DeviceAnswer answer, SourceId source);
 
   /// Software wrote FSTS, FECTL, or cleared the F bit of a record.
   void status_written() { withdraw_if_clear(); }

@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
+#include "tlm/core/request.h"
 #include "tlm/core/walker.h"
 #include "tlm/spec/types.h"
 
@@ -22,10 +24,13 @@ enum class Engine : std::uint8_t {
 /// Steps of the unit that take time; the shell's timing table says how long each lasts.
 enum class Step : std::uint8_t {
   kContextCacheLookup,
+  kPasidCacheLookup,
   kIotlbLookup,
-  kCommand,     ///< a GCMD command, after draining
-  kInvalidate,  ///< performing one invalidation
-  kDescriptor,  ///< decoding one descriptor
+  kInterruptLookup,  ///< interrupt entry cache
+  kCommand,          ///< a GCMD command, after draining
+  kInvalidate,       ///< performing one invalidation
+  kDescriptor,       ///< decoding one descriptor
+  kCount
 };
 
 class Host {
@@ -37,6 +42,17 @@ class Host {
   [[nodiscard]] virtual bool read(PhysAddr address, std::span<std::uint64_t> out) = 0;
   /// Writes 32 bits: the status of a wait descriptor. False: bus error. May suspend.
   [[nodiscard]] virtual bool write32(PhysAddr address, std::uint32_t data) = 0;
+  /// Writes `words` (8 to 32 bytes, naturally aligned) as one access: a page request. False: bus error. May suspend.
+  [[nodiscard]] virtual bool write(PhysAddr address, std::span<const std::uint64_t> words) = 0;
+  /// Atomically replaces `expected` by `desired` at an 8-byte aligned address; returns what was there (the exchange
+  /// happened if that is `expected`), nullopt: bus error. May suspend.
+  [[nodiscard]] virtual std::optional<std::uint64_t> compare_exchange(PhysAddr address, std::uint64_t expected,
+                                                                      std::uint64_t desired) = 0;
+  /// Sends an invalidation request to a device. Never suspends. The host calls UnitCore::device_answered() with its
+  /// tag once: when the device has answered, or in time with kTimeout.
+  virtual void invalidate_device(const DeviceTlbInvalidation& invalidation) = 0;
+  /// Sends a page group response to a device. Never suspends.
+  virtual void respond(const PageResponse& response) = 0;
   /// Sends a message-signalled interrupt. Never suspends.
   virtual void message(PhysAddr address, std::uint32_t data) = 0;
   /// Runs one walk to its end; the host assigns request.id. May suspend.

@@ -48,6 +48,12 @@ bool InFlight::drained_before(std::uint64_t serial) const {
                       [&](const Flight& f) { return f.serial < serial && f.phase != FlightPhase::kRefused; });
 }
 
+bool InFlight::page_requests_done_before(std::uint64_t serial) const {
+  return std::none_of(flights_.begin(), flights_.end(), [&](const Flight& f) {
+    return f.request.page_request && f.serial < serial && f.phase != FlightPhase::kRefused;
+  });
+}
+
 Epoch InFlight::oldest_epoch(Epoch now) const {
   for (const Flight& f : flights_)
     if (f.phase == FlightPhase::kAccepted || f.phase == FlightPhase::kTranslating) now = std::min(now, f.epoch);

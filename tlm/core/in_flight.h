@@ -24,11 +24,12 @@ struct Flight {
   DmaRequest request{};
   std::uint64_t serial = 0;      ///< order of acceptance
   std::uint64_t generation = 0;  ///< of the unit's last reset before acceptance
-  bool remapped = false;         ///< translation was enabled at acceptance
+  bool remapped = false;         ///< translation (interrupt requests: interrupt remapping) was enabled at acceptance
   FlightPhase phase = FlightPhase::kAccepted;
   Epoch epoch = 0;              ///< of the pass that runs
   InvalidationTag tag{};        ///< domain and page size once known
-  bool fault_disabled = false;  ///< FPD of its context entry
+  bool fault_disabled = false;  ///< FPD of the entries read so far
+  bool committed = false;       ///< the pass has done what cannot be undone (an interrupt was posted): no restart
   unsigned restarts = 0;
 };
 
@@ -53,6 +54,8 @@ class InFlight {
   [[nodiscard]] bool settled(const Invalidation& invalidation, Epoch epoch) const;
   /// True if every request accepted before `serial` has left the unit or was refused.
   [[nodiscard]] bool drained_before(std::uint64_t serial) const;
+  /// True if every page request accepted before `serial` is in the queue or was refused.
+  [[nodiscard]] bool page_requests_done_before(std::uint64_t serial) const;
   /// The oldest epoch that a running pass may still ask about; `now` if none runs.
   [[nodiscard]] Epoch oldest_epoch(Epoch now) const;
   [[nodiscard]] std::uint64_t next_serial() const { return next_serial_; }

@@ -3,6 +3,7 @@
 // finds out that a covering invalidation came since its epoch.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -29,19 +30,48 @@ struct IotlbInvalidationFields {
   bool drain_reads;
   bool drain_writes;
 };
+/// What the PASID-based IOTLB descriptor carries.
+struct PasidIotlbInvalidationFields {
+  std::uint64_t granularity;  ///< PasidIotlbGranularity
+  std::uint64_t domain;
+  std::uint64_t pasid;
+  Iova address;
+  std::uint64_t address_mask;  ///< AM
+  bool leaf_only;              ///< IH
+};
+/// nullopt for the reserved granularity. In scalable mode entries have no domain-id: domain-selective is performed
+/// globally, and device-selective ignores the domain-id.
+[[nodiscard]] std::optional<Invalidation> context_invalidation(const ContextInvalidationFields& fields, TableMode mode);
+/// nullopt for reserved granularities and for AM beyond CAP.MAMV.
+[[nodiscard]] std::optional<Invalidation> pasid_iotlb_invalidation(const PasidIotlbInvalidationFields& fields,
+                                                                   const Profile& profile);
 /// nullopt for the reserved granularity.
-[[nodiscard]] std::optional<Invalidation> context_invalidation(const ContextInvalidationFields& fields);
+[[nodiscard]] std::optional<Invalidation> pasid_cache_invalidation(std::uint64_t granularity, std::uint64_t domain,
+                                                                   std::uint64_t pasid);
 /// nullopt for the reserved granularity and for AM beyond CAP.MAMV. Without CAP.PSI a page-selective request is
 /// performed domain-selective.
 [[nodiscard]] std::optional<Invalidation> iotlb_invalidation(const IotlbInvalidationFields& fields,
                                                              const Profile& profile);
 
-/// What identifies a request in flight, or the translation it is about to cache.
+/// What identifies a request in flight, or the translation it is about to cache. What is not known yet may be
+/// anything: every invalidation that could mean it covers it.
 struct InvalidationTag {
   SourceId source{};
-  std::optional<DomainId> domain{};  ///< unknown until the context entry was read: then any domain may be meant
-  Iova address = 0;                  ///< first byte of the range
-  std::uint64_t size = kPageSize;    ///< bytes of the range
+  std::optional<DomainId> domain{};
+  std::optional<Pasid> pasid{};  ///< of its PASID entry
+  std::optional<WalkKind> kind{};
+  Iova address = 0;                          ///< first byte of the range
+  std::uint64_t size = kPageSize;            ///< bytes of the range
+  std::optional<std::uint32_t> interrupt{};  ///< an interrupt request: its index; nothing else matters then
+};
+
+/// What identifies a cached translation.
+struct TranslationTag {
+  WalkKind kind = WalkKind::kLegacy;
+  DomainId domain{};
+  Pasid pasid{};  ///< first-stage and nested
+  Iova address = 0;
+  std::uint64_t size = kPageSize;
 };
 
 /// True if a page-selective invalidation's range (2^AM naturally aligned pages) meets [address, address + size).
@@ -50,11 +80,18 @@ struct InvalidationTag {
 /// Context cache: entry of `source`, tagged with `domain`. Device-selective needs both to match (VT-d 6.5.2.1).
 [[nodiscard]] bool covers_context(const Invalidation& invalidation, SourceId source, DomainId domain);
 
-/// IOTLB: entry of `domain` that maps [address, address + size).
-[[nodiscard]] bool covers_iotlb(const Invalidation& invalidation, DomainId domain, Iova address, std::uint64_t size);
+/// PASID cache: entry of `domain` and `pasid` (VT-d 6.5.2.4).
+[[nodiscard]] bool covers_pasid_cache(const Invalidation& invalidation, DomainId domain, Pasid pasid);
 
-/// A request in flight: a context invalidation that covers its context entry, or an IOTLB invalidation that
-/// covers its page, makes what it has read so far stale.
+/// IOTLB. Page-selective within a domain matches addresses of second-stage entries, and every first-stage and nested
+/// entry of the domain (VT-d 6.5.2.3); the PASID-based kinds match first-stage and nested entries only (6.5.2.4).
+[[nodiscard]] bool covers_iotlb(const Invalidation& invalidation, const TranslationTag& tag);
+
+/// Interrupt entry cache: the entry of `index`.
+[[nodiscard]] bool covers_interrupt(const Invalidation& invalidation, std::uint32_t index);
+
+/// A request in flight: an invalidation that covers its context entry, its PASID entry or its page makes what it
+/// has read so far stale.
 [[nodiscard]] bool covers(const Invalidation& invalidation, const InvalidationTag& tag);
 
 /// Number of invalidations that took effect so far.
@@ -68,8 +105,11 @@ class InvalidationLog {
   Epoch append(const Invalidation& invalidation);
   /// True if an invalidation after `since` covers the tag. `since` must not be older than the last forget().
   [[nodiscard]] bool covered_since(Epoch since, const InvalidationTag& tag) const;
-  /// The same for a context entry about to be cached: IOTLB invalidations do not matter to it.
-  [[nodiscard]] bool context_covered_since(Epoch since, SourceId source, DomainId domain) const;
+  /// The same for one cache's entry about to be filled: `covered(invalidation)` says which matter to it.
+  template <typename Predicate>
+  [[nodiscard]] bool any_since(Epoch since, Predicate covered) const {
+    return std::any_of(entries_.begin() + static_cast<std::ptrdiff_t>(since - first_), entries_.end(), covered);
+  }
   /// Drops what happened up to `epoch`: no request in flight is older.
   void forget(Epoch epoch);
 

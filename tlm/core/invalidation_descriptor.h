@@ -22,18 +22,18 @@ enum class DescriptorWidth : std::uint8_t { k128, k256 };
 struct WaitCommand {
   bool write_status = false;  ///< SW
   bool interrupt = false;     ///< IF
+  bool page_drain = false;    ///< PD
   PhysAddr status_address = 0;
   std::uint32_t status_data = 0;
 };
-/// Nothing to do: interrupt-entry invalidation in a unit without interrupt remapping. Nothing is cached, so the
-/// descriptor is valid and complete at once (QEMU does the same).
-struct NoOperation {};
 
-using DecodedDescriptor = std::variant<Invalidation, WaitCommand, NoOperation, QueueError>;
+using DecodedDescriptor = std::variant<Invalidation, DeviceTlbInvalidation, PageResponse, WaitCommand, QueueError>;
 
-/// Types 1, 2, 4 and 5 in 128- and 256-bit form. Errors, in the order checked: kInvalidTableMode (`mode` reserved
-/// or abort), kInvalidWidth (scalable with 128 bit), kInvalidType (unknown, type[6:4] set, 3 without ECAP.DT, 6 and
-/// up: scalable only), kReservedField (unused bits, G = 0, AM > MAMV, PD without page requests, words 2 and 3).
+/// All types in 128- and 256-bit form. Errors, in the order checked: kInvalidTableMode (`mode` reserved or abort),
+/// kInvalidWidth (scalable with 128 bit), kInvalidType (unknown, type[6:4] set, 3 and 8 without ECAP.DT, 6 and 7
+/// outside scalable mode, 8 without ECAP.PASID, 9 without ECAP.PRS), kReservedField (unused bits, reserved
+/// granularity, AM > MAMV, IM > MHMV, PD without ECAP.PDS, words 2 and 3). Type 4 is valid without ECAP.IR too:
+/// nothing is cached then (QEMU does the same).
 [[nodiscard]] DecodedDescriptor decode(const descriptor::Entry& raw, DescriptorWidth width, TableMode mode,
                                        const Profile& profile);
 

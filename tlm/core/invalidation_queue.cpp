@@ -65,6 +65,7 @@ void InvalidationQueue::run() {
 void InvalidationQueue::reset() {
   enabled_ = false;
   busy_ = false;
+  pending_.clear();
   base_ = 0;
   base_reserved_ = false;
   tail_reserved_ = false;
@@ -119,12 +120,49 @@ bool InvalidationQueue::fetch(descriptor::Entry& out) {
 
 bool InvalidationQueue::perform(const DecodedDescriptor& decoded) {
   if (const auto* invalidation = std::get_if<Invalidation>(&decoded)) return invalidator_.perform(*invalidation);
-  if (const auto* wait = std::get_if<WaitCommand>(&decoded)) return complete_wait(*wait);
+  if (const auto* device = std::get_if<DeviceTlbInvalidation>(&decoded)) return send_to_device(*device);
+  if (const auto* response = std::get_if<PageResponse>(&decoded)) {
+    state_.host.respond(*response);
+    state_.observer.on_page_response(*response);
+    return true;
+  }
+  return complete_wait(std::get<WaitCommand>(decoded));
+}
+
+bool InvalidationQueue::send_to_device(DeviceTlbInvalidation invalidation) {
+  const auto room = [&] { return pending_at(invalidation.source) < invalidation.max_pending; };
+  if (!state_.wait_until(room)) return false;
+  invalidation.tag = next_tag_++;
+  pending_[invalidation.tag] = invalidation.source;
+  state_.observer.on_device_invalidation(invalidation);
+  state_.host.invalidate_device(invalidation);
   return true;
+}
+
+std::size_t InvalidationQueue::pending_at(SourceId source) const {
+  std::size_t count = 0;
+  for (const auto& [tag, target] : pending_) count += target == source ? 1 : 0;
+  return count;
+}
+
+void InvalidationQueue::device_answered(DeviceTag tag, DeviceAnswer answer) {
+  const auto found = pending_.find(tag);
+  if (found == pending_.end()) return;
+  const SourceId source = found->second;
+  pending_.erase(found);
+  if (answer != DeviceAnswer::kDone) faults_.raise_device_error(answer, source);
+  state_.host.notify_progress();
 }
 
 bool InvalidationQueue::complete_wait(const WaitCommand& wait) {
   const std::uint64_t born = state_.generation;
+  const auto timed_out = [this] { return state_.registers.field(RegId::kFSTS, fsts::kITE) != 0; };
+  if (!state_.wait_until([&] { return pending_.empty() || timed_out(); })) return false;
+  if (timed_out()) return true;  // aborted: neither status nor event, software submits again
+  if (wait.page_drain) {
+    const std::uint64_t later = state_.in_flight.next_serial();
+    if (!state_.wait_until([&] { return state_.in_flight.page_requests_done_before(later); })) return false;
+  }
   if (wait.write_status && !state_.host.write32(wait.status_address, wait.status_data))
     state_.misuse.add(Misuse::kStatusWriteFailed);
   if (state_.generation != born) return false;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The invalidation queue (VT-d 6.5.2): IQH, IQT, IQA, ICS, IQE. One descriptor at a time, so that a wait
-// completes after everything before it and a fence (FN) is always honoured.
+// The invalidation queue (VT-d 6.5.2): IQH, IQT, IQA, ICS, IQE, ICE, ITE. One descriptor at a time, so that a wait
+// completes after everything before it and a fence (FN) is always honoured. Only invalidation requests to devices
+// stay outstanding behind their descriptor; a wait waits for their answers, and is aborted by a timeout.
 #pragma once
+
+#include <map>
 
 #include "tlm/core/event_message.h"
 #include "tlm/core/fault_log.h"
@@ -29,6 +32,8 @@ class InvalidationQueue {
   void status_written();
   void completion_status_written();
   void control_written() { event_.control_written(); }
+  /// A device answered an invalidation request, or did not answer in time. Unknown tags are ignored.
+  void device_answered(DeviceTag tag, DeviceAnswer answer);
 
   /// Processes descriptors until the queue is empty, stopped by an error or disabled. May suspend.
   void run();
@@ -46,13 +51,17 @@ class InvalidationQueue {
   [[nodiscard]] bool fetch(descriptor::Entry& out);
   /// False if the unit was reset meanwhile.
   [[nodiscard]] bool perform(const DecodedDescriptor& decoded);
+  [[nodiscard]] bool send_to_device(DeviceTlbInvalidation invalidation);
   [[nodiscard]] bool complete_wait(const WaitCommand& wait);
+  [[nodiscard]] std::size_t pending_at(SourceId source) const;
   void advance_head();
 
   UnitState& state_;
   FaultLog& faults_;
   Invalidator& invalidator_;
   EventMessage event_;
+  std::map<DeviceTag, SourceId> pending_;  ///< invalidation requests without an answer
+  DeviceTag next_tag_ = 0;
   std::uint64_t base_ = 0;      ///< IQA as latched by QIE
   bool base_reserved_ = false;  ///< reserved bits were written to IQA
   bool tail_reserved_ = false;  ///< the last write to IQT had reserved bits set

@@ -6,33 +6,51 @@
 namespace vtd {
 
 IotlbEntry iotlb_entry(const WalkResponse& response) {
-  return {response.page, response.level, response.readable, response.writable, response.snoop};
+  IotlbEntry entry;
+  entry.page = response.page;
+  entry.level = response.level;
+  entry.readable = response.readable;
+  entry.writable = response.writable;
+  entry.snoop = response.snoop;
+  entry.user = response.user;
+  entry.executable = response.executable;
+  entry.supervisor_writable = response.supervisor_writable;
+  entry.clean = response.clean;
+  return entry;
 }
 
-IotlbTag Iotlb::tag(SourceId source, DomainId domain, Iova address, std::uint8_t level) const {
-  const SourceId tagged = tagging_ == IotlbTagging::kSourceAndDomain ? source : SourceId{};
-  return {domain, tagged, align_down(address, level_size(level)), level};
+IotlbTag Iotlb::tag(SourceId source, const AddressSpace& space, Iova address, std::uint8_t level) const {
+  IotlbTag tag;
+  tag.domain = space.domain;
+  tag.kind = space.kind;
+  tag.page = align_down(address, level_size(level));
+  tag.level = level;
+  if (space.first_stage())
+    tag.pasid = space.pasid;
+  else if (tagging_ == IotlbTagging::kSourceAndDomain)
+    tag.source = source;
+  return tag;
 }
 
-std::optional<IotlbEntry> Iotlb::lookup(SourceId source, DomainId domain, Iova address) {
-  const std::array<IotlbTag, kLargestLevel> tags{tag(source, domain, address, 1), tag(source, domain, address, 2),
-                                                 tag(source, domain, address, 3)};
+std::optional<IotlbEntry> Iotlb::lookup(SourceId source, const AddressSpace& space, Iova address) {
+  const std::array<IotlbTag, kLargestLevel> tags{tag(source, space, address, 1), tag(source, space, address, 2),
+                                                 tag(source, space, address, 3)};
   return cache_.lookup(tags);
 }
 
-std::optional<IotlbEntry> Iotlb::peek(SourceId source, DomainId domain, Iova address) const {
+std::optional<IotlbEntry> Iotlb::peek(SourceId source, const AddressSpace& space, Iova address) const {
   for (std::uint8_t level = 1; level <= kLargestLevel; ++level)
-    if (auto entry = cache_.peek(tag(source, domain, address, level))) return entry;
+    if (auto entry = cache_.peek(tag(source, space, address, level))) return entry;
   return std::nullopt;
 }
 
-void Iotlb::fill(SourceId source, DomainId domain, Iova address, const IotlbEntry& entry) {
-  cache_.fill(tag(source, domain, address, entry.level), entry);
+void Iotlb::fill(SourceId source, const AddressSpace& space, Iova address, const IotlbEntry& entry) {
+  cache_.fill(tag(source, space, address, entry.level), entry);
 }
 
 std::uint64_t Iotlb::invalidate(const Invalidation& invalidation) {
   return cache_.invalidate_if([&](const IotlbTag& t, const IotlbEntry&) {
-    return covers_iotlb(invalidation, t.domain, t.page, level_size(t.level));
+    return covers_iotlb(invalidation, {t.kind, t.domain, t.pasid, t.page, level_size(t.level)});
   });
 }
 

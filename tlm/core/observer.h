@@ -12,20 +12,30 @@
 
 namespace vtd {
 
-enum class CacheId : std::uint8_t { kContext, kIotlb, kCount };
+enum class CacheId : std::uint8_t { kContext, kPasid, kIotlb, kInterrupt, kCount };
 enum class CacheEvent : std::uint8_t { kHit, kMiss, kFill, kFillRefused, kEvict, kInvalidate, kCount };
 
-/// One invalidation, whatever asked for it (queue, CCMD, IOTLB register, SRTP with ESRTPS).
+/// One invalidation, whatever asked for it (queue, CCMD, IOTLB register, SRTP with ESRTPS, SIRTP with ESIRTPS).
 struct Invalidation {
-  enum class Kind : std::uint8_t { kContext, kIotlb };
-  enum class Scope : std::uint8_t { kGlobal, kDomain, kDevice, kPage };
+  enum class Kind : std::uint8_t {
+    kContext,
+    kPasidCache,
+    kIotlb,       ///< every stage
+    kPasidIotlb,  ///< first-stage and nested entries of one PASID
+    kInterrupt,   ///< interrupt entry cache
+  };
+  enum class Scope : std::uint8_t { kGlobal, kDomain, kDevice, kPasid, kPage, kIndex };
   Kind kind = Kind::kIotlb;
   Scope scope = Scope::kGlobal;
   DomainId domain{};
+  bool any_domain = false;        ///< kContext in scalable mode: entries have no domain-id
   SourceId source{};              ///< kDevice
   std::uint16_t source_mask = 0;  ///< kDevice: bits of the source-id that are ignored
+  Pasid pasid{};                  ///< kPasid; kPage of kPasidIotlb
   Iova address = 0;               ///< kPage: first byte
   std::uint8_t address_mask = 0;  ///< kPage: AM, 2^AM pages
+  std::uint16_t index = 0;        ///< kIndex: interrupt index
+  std::uint8_t index_mask = 0;    ///< kIndex: IM, 2^IM entries, naturally aligned
   bool leaf_only = false;         ///< IH=1: paging-structure caches may stay
   bool drain_reads = false;
   bool drain_writes = false;
@@ -46,6 +56,9 @@ class Observer {
   virtual void on_invalidation_begin(const Invalidation&) {}
   virtual void on_invalidation_end(const Invalidation&) {}
   virtual void on_wait_complete(std::uint32_t status_data) { static_cast<void>(status_data); }
+  virtual void on_device_invalidation(const DeviceTlbInvalidation&) {}
+  virtual void on_page_request(const PageRequest&) {}
+  virtual void on_page_response(const PageResponse&) {}
   /// A register's stored value changed, by software or by the unit itself (GSTS, FSTS, IQH ...).
   virtual void on_register(RegId, std::uint64_t value) { static_cast<void>(value); }
   virtual void on_fault_record(unsigned index, const frcd::Entry&) { static_cast<void>(index); }

@@ -13,6 +13,7 @@ ReferenceWalker::ReferenceWalker(const WalkerConfig& config, unsigned capacity) 
 void ReferenceWalker::reset() {
   std::fill(slots_.begin(), slots_.end(), Slot{});
   memory_turn_ = {};
+  update_turn_ = {};
   response_turn_ = {};
 }
 
@@ -22,8 +23,13 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
   // What is shown before the edge depends only on the slots.
   const auto reader = memory_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kRead; });
   const auto done = response_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kDone; });
+  const auto updater = update_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kUpdate; });
   const bool ready = any(State::kIdle);
   if (reader) out.memory_request = MemoryRequest{static_cast<WalkId>(*reader), *slots_[*reader].walk->next_read()};
+  if (updater) {
+    out.update_request = slots_[*updater].walk->next_update();
+    out.update_request->id = static_cast<WalkId>(*updater);
+  }
   if (done) out.response = slots_[*done].walk->result();
   out.request_accepted = ready && in.request != nullptr;
 
@@ -32,10 +38,18 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
     slots_[*reader].state = State::kWait;
     memory_turn_.take(n);
   }
+  if (updater && in.update_ready) {
+    slots_[*updater].state = State::kWait;
+    update_turn_.take(n);
+  }
   if (in.memory_response != nullptr) {
-    Slot& slot = slots_.at(in.memory_response->id);
-    if (slot.state != State::kWait) throw std::logic_error("memory response to a walk that waits for none");
+    Slot& slot = waiting(in.memory_response->id);
     slot.walk->consume(in.memory_response->data, in.memory_response->error);
+    slot.state = after(*slot.walk);
+  }
+  if (in.update_response != nullptr) {
+    Slot& slot = waiting(in.update_response->id);
+    slot.walk->updated(in.update_response->swapped, in.update_response->error);
     slot.state = after(*slot.walk);
   }
   if (done && in.response_ready) {
@@ -52,7 +66,13 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
 }
 
 bool ReferenceWalker::quiescent() const {
-  return !any(State::kRead) && !any(State::kDone);
+  return !any(State::kRead) && !any(State::kUpdate) && !any(State::kDone);
+}
+
+ReferenceWalker::Slot& ReferenceWalker::waiting(WalkId id) {
+  Slot& slot = slots_.at(id);
+  if (slot.state != State::kWait) throw std::logic_error("memory response to a walk that waits for none");
+  return slot;
 }
 
 bool ReferenceWalker::idle() const {

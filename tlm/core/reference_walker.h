@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The walker contract in plain C++: N walks side by side, each a SecondStageWalk. Same cycles as the RTL.
+// The walker contract in plain C++: N walks side by side, each a PagingWalk. Same cycles as the RTL,
+// which does legacy walks only.
 #pragma once
 
 #include <array>
 #include <optional>
 #include <vector>
 
-#include "tlm/core/second_stage_walk.h"
+#include "tlm/core/paging_walk.h"
 #include "tlm/core/walker.h"
 
 namespace vtd {
@@ -47,17 +48,22 @@ class ReferenceWalker final : public Walker {
   [[nodiscard]] bool idle() const override;
 
  private:
-  enum class State : std::uint8_t { kIdle, kRead, kWait, kDone };
+  enum class State : std::uint8_t { kIdle, kRead, kUpdate, kWait, kDone };
   struct Slot {
     State state = State::kIdle;
-    std::optional<SecondStageWalk> walk;
+    std::optional<PagingWalk> walk;
   };
   [[nodiscard]] bool any(State state) const;
-  static State after(const SecondStageWalk& walk) { return walk.next_read() ? State::kRead : State::kDone; }
+  static State after(const PagingWalk& walk) {
+    return walk.ended() ? State::kDone : walk.next_update() ? State::kUpdate : State::kRead;
+  }
+  /// The slot that waits for an answer from memory. Throws std::logic_error if it does not.
+  Slot& waiting(WalkId id);
 
   WalkerConfig config_;
   std::vector<Slot> slots_;
   RoundRobin memory_turn_;
+  RoundRobin update_turn_;
   RoundRobin response_turn_;
 };
 

@@ -50,8 +50,46 @@ struct RegisterWrite {
     case RegId::kIEUADDR:
     case RegId::kIQERCD:
       return profile.queued_invalidation;
+    case RegId::kPMEN:
+      return profile.protected_low || profile.protected_high;
+    case RegId::kPLMBASE:
+    case RegId::kPLMLIMIT:
+      return profile.protected_low;
+    case RegId::kPHMBASE:
+    case RegId::kPHMLIMIT:
+      return profile.protected_high;
+    case RegId::kIRTA:
+      return profile.interrupt_remapping;
+    case RegId::kPQH:
+    case RegId::kPQT:
+    case RegId::kPQA:
+    case RegId::kPRS:
+    case RegId::kPECTL:
+    case RegId::kPEDATA:
+    case RegId::kPEADDR:
+    case RegId::kPEUADDR:
+      return profile.page_requests;
+    case RegId::kPERFCAP:
+    case RegId::kPERFCFGOFF:
+    case RegId::kPERFOVFOFF:
+    case RegId::kPERFCNTROFF:
+    case RegId::kPERFINTRSTS:
+    case RegId::kPERFINTRCTL:
+    case RegId::kPERFINTRDATA:
+    case RegId::kPERFINTRADDR:
+    case RegId::kPERFINTRUADDR:
+    case RegId::kPERFEVNTCAP:
+      return profile.performance_counters;
+    case RegId::kECMD:
+    case RegId::kECEO:
+    case RegId::kECRSP:
+    case RegId::kECCAP0:
+    case RegId::kECCAP1:
+    case RegId::kECCAP2:
+    case RegId::kECCAP3:
+      return profile.enhanced_commands;
     default:
-      return false;  // AFL, PMR, IR, PRS, PMS, ECMD: no profile of this unit announces them yet
+      return false;  // AFLOG: advanced fault logging is implemented by nobody
   }
 }
 

@@ -8,11 +8,12 @@
 namespace vtd {
 namespace {
 
-std::optional<Invalidation> decode_context(std::uint64_t command) {
+std::optional<Invalidation> decode_context(std::uint64_t command, TableMode mode) {
   return context_invalidation({.granularity = ccmd::kCIRG.get(command),
                                .domain = ccmd::kDID.get(command),
                                .source = ccmd::kSID.get(command),
-                               .function_mask = ccmd::kFM.get(command)});
+                               .function_mask = ccmd::kFM.get(command)},
+                              mode);
 }
 
 std::optional<Invalidation> decode_iotlb(std::uint64_t command, std::uint64_t address, const Profile& profile) {
@@ -60,7 +61,7 @@ void RegisterInvalidation::iotlb_written(const RegisterWrite& write) {
 }
 
 void RegisterInvalidation::invalidate_context(std::uint64_t command) {
-  const auto invalidation = decode_context(command);
+  const auto invalidation = decode_context(command, state_.root.mode);
   if (invalidation && !invalidator_.perform(*invalidation)) return;
   state_.registers.set_field(RegId::kCCMD, ccmd::kCAIG, performed(invalidation));
   state_.registers.set_field(RegId::kCCMD, ccmd::kICC, 0);

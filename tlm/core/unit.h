@@ -10,24 +10,24 @@
 #include <span>
 
 #include "tlm/core/caches.h"
-#include "tlm/core/context_lookup.h"
 #include "tlm/core/control.h"
 #include "tlm/core/fault_log.h"
 #include "tlm/core/host.h"
 #include "tlm/core/in_flight.h"
+#include "tlm/core/interrupt_remapping.h"
 #include "tlm/core/invalidation_queue.h"
 #include "tlm/core/invalidator.h"
 #include "tlm/core/observer.h"
+#include "tlm/core/page_request_queue.h"
+#include "tlm/core/protected_memory.h"
 #include "tlm/core/register_file.h"
 #include "tlm/core/register_invalidation.h"
 #include "tlm/core/request.h"
+#include "tlm/core/table_lookup.h"
 #include "tlm/core/unit_state.h"
 #include "tlm/core/walk_sharing.h"
 
 namespace vtd {
-
-/// Throws std::invalid_argument, naming the field, for a profile that this unit cannot be built to.
-void check_profile(const Profile& profile);
 
 class UnitCore {
  public:
@@ -44,11 +44,18 @@ class UnitCore {
   /// in between; records the fault it returns where the architecture says so. Until the ticket is destroyed the
   /// request counts as "translated, delivery pending". After a unit reset the request is refused with reason
   /// kNone, nothing recorded.
+  /// Translation requests (ATS) are answered: with R=W=0 instead of a recoverable fault. Interrupt requests (32-bit
+  /// writes to FEEx_xxxx) are remapped: see Translation::interrupt.
   Result<Translation> translate(Ticket& ticket);
   /// The translation that an IOTLB hit would give now, for DMI. Never suspends, counts and changes nothing.
   /// nullopt: no hit, no permission, TE=0, pass-through, request with PASID, or a page (before or after
   /// translation) that overlaps the interrupt range.
   [[nodiscard]] std::optional<Translation> probe(const DmaRequest& request) const;
+  /// A page request of a device (PRI): goes to the page request queue, or is answered through Host::respond() when it
+  /// faults (recorded) or finds no room. May suspend.
+  void page_request(const PageRequest& request);
+  /// The answer to a Host::invalidate_device(). Never suspends.
+  void device_answered(DeviceTag tag, DeviceAnswer answer) { queue_.device_answered(tag, answer); }
   /// Translates by reading tables through `read` with the reference walker: no caches, no fills, no faults
   /// recorded, nothing counted. For transport_dbg.
   Result<Translation> debug_translate(const DmaRequest& request, const ReadFunction& read) const;
@@ -82,11 +89,19 @@ class UnitCore {
     bool hit = false;
     FaultReason fault = FaultReason::kNone;
   };
+  /// What the path looks up: through the caches for requests, in memory alone for debug.
+  class CachedLookup;
+  class DebugLookup;
   /// One pass over the path of a request. If the flight was abandoned meanwhile the outcome means nothing.
-  Result<Translation> path(Flight& flight);
+  template <typename Lookup>
+  Result<Translation> path(const DmaRequest& request, Lookup lookup) const;
   ContextEntry context_of(Flight& flight, const RootPointer& root);
   ContextEntry fetch_and_cache_context(const Flight& flight, const RootPointer& root);
-  Leaf leaf_of(Flight& flight, const ContextEntry& context);
+  AddressSpace space_of(Flight& flight, const ContextEntry& context);
+  AddressSpace fetch_and_cache_space(const Flight& flight, const ContextEntry& context, Pasid pasid);
+  Leaf leaf_of(Flight& flight, const ContextEntry& context, const AddressSpace& space);
+  Leaf walk_for(Flight& flight, const AddressSpace& space, const WalkRequest& walk);
+  [[nodiscard]] ReadFunction table_reader();
 
   void begin_pass(Flight& flight);
   /// True if what the running pass has read may be stale: a covering invalidation, or a reset, came.
@@ -103,6 +118,9 @@ class UnitCore {
   InvalidationQueue queue_;
   RegisterInvalidation register_invalidation_;
   Control control_;
+  InterruptRemapping interrupts_;
+  PageRequestQueue page_requests_;
+  ProtectedMemory protected_memory_;
   WalkSharing walks_;
 };
 

@@ -6,14 +6,15 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <utility>
 
 #include "tlm/core/caches.h"
-#include "tlm/core/context_lookup.h"
 #include "tlm/core/host.h"
 #include "tlm/core/in_flight.h"
 #include "tlm/core/invalidation.h"
 #include "tlm/core/observer.h"
 #include "tlm/core/register_file.h"
+#include "tlm/core/table_lookup.h"
 
 namespace vtd {
 
@@ -24,6 +25,7 @@ enum class Misuse : std::uint8_t {
   kRegisterInvalidationWithQueue,     ///< CCMD/IOTLB command with QIES=1; ignored, ICC/IVT stay set
   kRegisterInvalidationWhilePending,  ///< second CCMD/IOTLB command before the first was done; ignored
   kQueueDisabledWhileBusy,            ///< QIE 1->0 with IQH != IQT; stops after the current descriptor
+  kSoftwareCommandWhilePending,       ///< ECMD written with ECRSP.IP=1; ignored
   kStatusWriteFailed,                 ///< a wait descriptor's status address gave a bus error; goes on
   kCount
 };
@@ -48,7 +50,10 @@ struct CoreStatistics {
   std::uint64_t walks = 0;         ///< walks asked of the host
   std::uint64_t walks_shared = 0;  ///< requests served by another request's walk
   std::uint64_t invalidations = 0;
-  std::uint64_t invalidations_held = 0;  ///< held back by a request that was restarted too often
+  std::uint64_t interrupts = 0;             ///< remapped or posted
+  std::uint64_t page_requests = 0;          ///< written to the page request queue
+  std::uint64_t page_requests_dropped = 0;  ///< the queue was full, or memory gave a bus error
+  std::uint64_t invalidations_held = 0;     ///< held back by a request that was restarted too often
 };
 
 /// Commands that Engine::kCommand performs, in order.
@@ -65,9 +70,12 @@ struct UnitState {
   Caches caches;
   InFlight in_flight;
   InvalidationLog log;
-  RootPointer root{};            ///< as latched by SRTP
-  bool remapping = false;        ///< translation for requests accepted from now on; GSTS.TES follows
-  std::uint64_t generation = 0;  ///< number of resets
+  RootPointer root{};                 ///< as latched by SRTP
+  std::uint64_t interrupt_root = 0;   ///< IRTA as latched by SIRTP
+  bool interrupt_remapping = false;   ///< for requests accepted from now on; GSTS.IRES follows
+  bool compatibility_format = false;  ///< GSTS.CFIS
+  bool remapping = false;             ///< translation for requests accepted from now on; GSTS.TES follows
+  std::uint64_t generation = 0;       ///< number of resets
   CommandFifo commands;
   MisuseCounters misuse;
   CoreStatistics statistics;

@@ -17,8 +17,7 @@ WalkSharing::Outcome WalkSharing::walk(const Flight& flight, const WalkRequest& 
 std::shared_ptr<WalkSharing::OpenWalk> WalkSharing::find(const Flight& flight, const WalkRequest& request) const {
   for (const auto& walk : open_) {
     const bool same = walk->source == flight.request.source && walk->domain == flight.tag.domain &&
-                      walk->request.root == request.root && walk->request.levels == request.levels &&
-                      walk->request.iova == request.iova && walk->request.access == request.access;
+                      walk->pasid == flight.tag.pasid && walk->request == request;
     if (same && !state_.log.covered_since(walk->epoch, flight.tag)) return walk;
   }
   return nullptr;
@@ -28,7 +27,8 @@ WalkResponse WalkSharing::walk_alone(const Flight& flight, const WalkRequest& re
   const SourceId source = flight.request.source;
   auto walk = std::make_shared<OpenWalk>();
   walk->source = source;
-  walk->domain = flight.tag.domain.value_or(DomainId{});
+  walk->domain = flight.tag.domain;
+  walk->pasid = flight.tag.pasid;
   walk->request = request;
   walk->epoch = flight.epoch;
   open_.push_back(walk);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 
 #include "tlm/core/unit_state.h"
 #include "tlm/core/walker.h"
@@ -19,7 +20,8 @@ class WalkSharing {
     WalkResponse response;
     bool shared = false;  ///< another request's walk answered
   };
-  /// Walks for `flight`, or waits for a walk in flight with which source-id, DID, tables, page and access agree
+  /// Walks for `flight`, or waits for a walk in flight with which source-id, DID, PASID, stages, tables, page,
+  /// access and privilege agree
   /// and since whose epoch no covering invalidation came. A shared walk that faults is not believed: tables may
   /// legally have become more permissive since it read them; the request then walks itself. May suspend.
   Outcome walk(const Flight& flight, const WalkRequest& request);
@@ -29,7 +31,8 @@ class WalkSharing {
  private:
   struct OpenWalk {
     SourceId source{};
-    DomainId domain{};
+    std::optional<DomainId> domain{};
+    std::optional<Pasid> pasid{};
     WalkRequest request{};
     Epoch epoch = 0;
     bool done = false;

@@ -17,26 +17,48 @@ using WalkId = std::uint8_t;
 
 /// Static inputs of a walker: what the unit's profile says about paging entries.
 struct WalkerConfig {
-  unsigned host_address_width = 46;  ///< HAW, bits, 32..52; entry bits [51:HAW] are reserved
+  unsigned host_address_width = 46;   ///< HAW, bits, 32..52; entry bits [51:HAW] are reserved
+  unsigned guest_address_width = 57;  ///< MGAW + 1, bits: limit of first-stage and of nested guest addresses
   bool superpage_2m = true;
   bool superpage_1g = true;
+  bool first_stage_1g = false;   ///< FS1GP
   bool snoop_control = true;     ///< SNP is reserved in leaves without it
   bool device_tlb = false;       ///< TM is reserved in leaves without it
   bool zero_length_read = true;  ///< CAP.ZLR: zero-length reads are satisfied by W as well
 };
 
 constexpr WalkerConfig walker_config(const Profile& p) {
-  return {p.host_address_width, p.superpage_2m, p.superpage_1g, p.snoop_control, p.device_tlb, p.zero_length_read};
+  return {p.host_address_width, p.guest_address_width, p.superpage_2m, p.superpage_1g,
+          p.first_stage_1g,     p.snoop_control,       p.device_tlb,   p.zero_length_read};
 }
 
-/// One second-stage walk (VT-d 3.7). Width: an `iova` with bits at or above 12 + 9 * levels faults before any
-/// read (kAddressBeyondWidth).
+/// What a walk goes through, and with which reasons it fails.
+enum class WalkKind : std::uint8_t {
+  kLegacy,       ///< second stage, legacy mode: reasons 4 to 7 and C
+  kSecondStage,  ///< second stage, scalable mode: reasons 78 to 7C, 84 to 87
+  kFirstStage,   ///< reasons 70 to 73, 80 to 83, 85 to 87, 90, 91
+  kNested,       ///< first stage, every address of which goes through the second stage
+};
+
+/// One walk (VT-d 3.6 to 3.8). Only kLegacy: an `iova` with bits at or above 12 + 9 * levels faults before any read.
 struct WalkRequest {
   WalkId id = 0;
   PhysAddr root = 0;        ///< SSPTPTR, 4 KiB aligned
-  std::uint8_t levels = 4;  ///< 3, 4 or 5
+  std::uint8_t levels = 4;  ///< of the second stage: 3, 4 or 5
   Iova iova = 0;
   Access access = Access::kRead;
+  // ---- scalable mode ----
+  WalkKind kind = WalkKind::kLegacy;
+  PhysAddr first_root = 0;         ///< FSPTPTR, 4 KiB aligned: a guest address when nested
+  std::uint8_t first_levels = 4;   ///< 4 or 5
+  bool privileged = false;         ///< a supervisor request
+  bool execute = false;            ///< needs execute permission
+  bool report_rights = false;      ///< a translation request (ATS): lacking rights are reported and are no fault
+  bool write_protect = false;      ///< WPE: supervisor writes honour R/W
+  bool accessed_dirty = false;     ///< SSADE: A and D of the second stage are used
+  bool extended_accessed = false;  ///< EAFE: EA is set beside A in first-stage entries
+  bool walk_snoop = true;          ///< PWSNP: A/D can be updated
+  friend bool operator==(const WalkRequest&, const WalkRequest&) = default;
 };
 
 /// Result of a walk. With `fault` == kNone the other fields describe the leaf; otherwise only `id`,
@@ -44,17 +66,22 @@ struct WalkRequest {
 struct WalkResponse {
   WalkId id = 0;
   FaultReason fault = FaultReason::kNone;
-  std::uint8_t level = 0;  ///< of the leaf: 1 4K, 2 2M, 3 1G
-  PhysAddr page = 0;       ///< first byte of the leaf's page, aligned to the page size
-  bool readable = false;   ///< AND of R along the path
-  bool writable = false;   ///< AND of W along the path
-  bool snoop = false;      ///< SNP of the leaf
-  bool transient = false;  ///< TM of the leaf
-  std::uint8_t reads = 0;  ///< entries read for this walk
+  std::uint8_t level = 0;   ///< of the leaf: 1 4K, 2 2M, 3 1G; nested: of the smaller of both leaves
+  PhysAddr page = 0;        ///< first byte of the leaf's page, aligned to the page size
+  bool readable = false;    ///< second stage: AND of R along the path; first stage: true
+  bool writable = false;    ///< AND of W (R/W) along the path, of both stages
+  bool snoop = false;       ///< SNP of the second-stage leaf
+  bool transient = false;   ///< TM of the second-stage leaf
+  std::uint16_t reads = 0;  ///< entries read for this walk
+  // ---- scalable mode ----
+  bool user = true;                 ///< first stage: AND of U/S
+  bool executable = true;           ///< first stage: no XD along the path
+  bool supervisor_writable = true;  ///< nested: W of the second stage alone; else true
+  bool clean = false;               ///< a D bit that a write has to set is still clear: a write must walk again
   friend bool operator==(const WalkResponse&, const WalkResponse&) = default;
 };
 
-/// Read of one 8-byte paging entry. At most one is outstanding per walk, so the walk id names it.
+/// Read of one 8-byte paging entry. At most one read or update is outstanding per walk, so the walk id names it.
 struct MemoryRequest {
   WalkId id = 0;
   PhysAddr address = 0;  ///< 8-byte aligned
@@ -64,7 +91,22 @@ struct MemoryRequest {
 struct MemoryResponse {
   WalkId id = 0;
   std::uint64_t data = 0;
-  bool error = false;  ///< bus error: the walk ends with kPagingEntryAccess
+  bool error = false;  ///< bus error: the walk ends with an access error
+};
+
+/// Atomic compare-exchange of one 8-byte paging entry, to set A or D (VT-d 3.6.1, 3.7.2).
+struct UpdateRequest {
+  WalkId id = 0;
+  PhysAddr address = 0;  ///< 8-byte aligned
+  std::uint64_t expected = 0;
+  std::uint64_t desired = 0;
+  friend bool operator==(const UpdateRequest&, const UpdateRequest&) = default;
+};
+
+struct UpdateResponse {
+  WalkId id = 0;
+  bool swapped = false;  ///< false: the entry was not `expected`; the walk starts again
+  bool error = false;    ///< bus error
 };
 
 /// What the surroundings drive in the cycle that ends with the next clock edge.
@@ -73,6 +115,8 @@ struct WalkerInputs {
   const MemoryResponse* memory_response = nullptr;  ///< at most one a cycle, any order, always taken
   bool memory_ready = true;                         ///< the memory port takes a read at this edge
   bool response_ready = true;                       ///< the requester takes a response at this edge
+  const UpdateResponse* update_response = nullptr;  ///< at most one a cycle, any order, always taken
+  bool update_ready = true;                         ///< the update port takes a compare-exchange at this edge
 };
 
 /// What the walker showed before that edge, and so what happened at it.
@@ -80,12 +124,13 @@ struct WalkerOutputs {
   bool request_accepted = false;
   std::optional<MemoryRequest> memory_request;  ///< shown; taken at the edge when memory_ready
   std::optional<WalkResponse> response;         ///< shown; taken at the edge when response_ready
+  std::optional<UpdateRequest> update_request;  ///< shown; taken at the edge when update_ready
 };
 
 /// Contract, in cycles: request accepted at edge a; its first read is shown for edge a+1 when the port is
 /// free; a response to a read that was taken at edge m may come at edge m+1 or later (L = 0 means m+1); the
-/// result is shown for a later edge. A shown read or response stays the same until taken. Outputs never depend
-/// combinationally on memory_ready, response_ready or memory_response of the same cycle; request_accepted does
+/// result is shown for a later edge; updates as reads. A shown read, update or response stays the same until taken.
+/// Outputs never depend combinationally on the ready inputs or on responses of the same cycle; request_accepted does
 /// not depend on the request's contents.
 class Walker {
  public:

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "tlm/unit/memory_tag.h"
+
 namespace vtd::soc {
 
 Dram::Dram(sc_core::sc_module_name name, std::uint64_t bytes, const sc_core::sc_time& latency)
@@ -74,10 +76,15 @@ void Dram::transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
   if (!inside(address, bytes) || failing(address, bytes))
     return trans.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
   if (trans.get_byte_enable_ptr() != nullptr) return trans.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
-  if (trans.is_read())
+  auto* tag = trans.get_extension<MemoryTag>();
+  if (tag != nullptr && tag->kind == MemoryKind::kUpdate && bytes == sizeof(std::uint64_t)) {
+    tag->observed = peek(address);
+    if (*tag->observed == tag->expected) std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  } else if (trans.is_read()) {
     std::memcpy(trans.get_data_ptr(), data_.data() + address, bytes);
-  else
+  } else {
     std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  }
   trans.set_dmi_allowed(!troubled());
   trans.set_response_status(tlm::TLM_OK_RESPONSE);
 }

@@ -94,6 +94,8 @@ struct Profile {
   unsigned fault_record_offset = 0x600;  ///< bytes, multiple of 16
   unsigned iotlb_offset = 0x500;         ///< bytes, multiple of 16; IVA there, IOTLB 8 bytes above
   unsigned max_address_mask = 18;        ///< MAMV, 0..63: largest AM of a page-selective invalidation
+  unsigned max_handle_mask = 15;         ///< MHMV, 0..15: largest IM of an index-selective interrupt-entry invalidation
+  unsigned pasid_bits = 20;              ///< PSS + 1, 1..20
   bool levels3 = true;                   ///< SAGAW bit 1 (39-bit)
   bool levels4 = true;                   ///< SAGAW bit 2 (48-bit)
   bool levels5 = true;                   ///< SAGAW bit 3 (57-bit)
@@ -102,17 +104,43 @@ struct Profile {
   bool caching_mode = false;             ///< CM
   bool zero_length_read = true;          ///< ZLR
   bool write_buffer_flush = false;       ///< RWBF
+  bool protected_low = false;            ///< PLMR
+  bool protected_high = false;           ///< PHMR
   bool page_selective = true;            ///< PSI
   bool drain_write = true;               ///< DWD
   bool drain_read = true;                ///< DRD
   bool hitless_root = false;             ///< ESRTPS: SRTP invalidates context cache, PASID cache, IOTLB itself
+  bool hitless_interrupt_root = false;   ///< ESIRTPS: SIRTP invalidates the interrupt entry cache itself
+  bool enhanced_commands = false;        ///< ECMDS
   bool queued_invalidation = true;       ///< QI
   bool coherent = true;                  ///< C
   bool pass_through = true;              ///< PT
   bool snoop_control = true;             ///< SC
   bool device_tlb = false;               ///< DT
-  unsigned version_major = 1;            ///< VER.MAX, 1..15
-  unsigned version_minor = 0;            ///< VER.MIN, 0..15
+  bool interrupt_remapping = false;      ///< IR
+  bool extended_interrupts = false;      ///< EIM: 32-bit destinations (x2APIC)
+  bool posted_interrupts = false;        ///< PI
+  bool page_requests = false;            ///< PRS
+  bool performance_counters = false;     ///< PMS
+  bool abort_dma = false;                ///< ADMS: TTM 11
+  // ---- scalable mode ----
+  bool scalable_mode = false;        ///< SMTS
+  bool second_stage = false;         ///< SSTS (legacy mode needs no such bit)
+  bool first_stage = false;          ///< FSTS
+  bool nesting = false;              ///< NEST
+  bool first_stage_1g = false;       ///< FS1GP
+  bool first_stage_5 = false;        ///< FS5LP
+  bool second_stage_ad = false;      ///< SSADS
+  bool extended_accessed = false;    ///< EAFS
+  bool walk_snoop = false;           ///< SMPWCS: PWSNP may be set
+  bool pasid = false;                ///< PASID: requests with PASID
+  bool rid_pasid = false;            ///< RPS: RID_PASID may differ from 0
+  bool rid_privileged = false;       ///< RPRIVS
+  bool supervisor_requests = false;  ///< SRS
+  bool execute_requests = false;     ///< ERS
+  bool page_request_drain = false;   ///< PDS
+  unsigned version_major = 1;        ///< VER.MAX, 1..15
+  unsigned version_minor = 0;        ///< VER.MIN, 0..15
 };
 
 constexpr std::uint64_t sagaw(const Profile& p) {
@@ -131,16 +159,24 @@ constexpr std::uint32_t domain_count(const Profile& p) {
 
 constexpr std::uint64_t cap_value(const Profile& p) {
   using namespace cap;
-  return kND.of((p.domain_bits - 4) / 2) | kRWBF.of(p.write_buffer_flush) | kCM.of(p.caching_mode) |
-         kSAGAW.of(sagaw(p)) | kMGAW.of(p.guest_address_width - 1) | kZLR.of(p.zero_length_read) |
-         kFRO.of(p.fault_record_offset / 16) | kSSLPS.of((p.superpage_2m ? 1U : 0U) | (p.superpage_1g ? 2U : 0U)) |
-         kPSI.of(p.page_selective) | kNFR.of(p.fault_records - 1) | kMAMV.of(p.max_address_mask) |
-         kDWD.of(p.drain_write) | kDRD.of(p.drain_read) | kESRTPS.of(p.hitless_root);
+  return kND.of((p.domain_bits - 4) / 2) | kRWBF.of(p.write_buffer_flush) | kPLMR.of(p.protected_low) |
+         kPHMR.of(p.protected_high) | kCM.of(p.caching_mode) | kSAGAW.of(sagaw(p)) |
+         kMGAW.of(p.guest_address_width - 1) | kZLR.of(p.zero_length_read) | kFRO.of(p.fault_record_offset / 16) |
+         kSSLPS.of((p.superpage_2m ? 1U : 0U) | (p.superpage_1g ? 2U : 0U)) | kPSI.of(p.page_selective) |
+         kNFR.of(p.fault_records - 1) | kMAMV.of(p.max_address_mask) | kDWD.of(p.drain_write) | kDRD.of(p.drain_read) |
+         kFS1GP.of(p.first_stage_1g) | kPI.of(p.posted_interrupts) | kFS5LP.of(p.first_stage_5) |
+         kECMDS.of(p.enhanced_commands) | kESIRTPS.of(p.hitless_interrupt_root) | kESRTPS.of(p.hitless_root);
 }
 constexpr std::uint64_t ecap_value(const Profile& p) {
   using namespace ecap;
-  return kC.of(p.coherent) | kQI.of(p.queued_invalidation) | kDT.of(p.device_tlb) | kPT.of(p.pass_through) |
-         kSC.of(p.snoop_control) | kIRO.of(p.iotlb_offset / 16);
+  return kC.of(p.coherent) | kQI.of(p.queued_invalidation) | kDT.of(p.device_tlb) | kIR.of(p.interrupt_remapping) |
+         kEIM.of(p.extended_interrupts) | kPT.of(p.pass_through) | kSC.of(p.snoop_control) |
+         kIRO.of(p.iotlb_offset / 16) | kMHMV.of(p.interrupt_remapping ? p.max_handle_mask : 0) | kNEST.of(p.nesting) |
+         kPRS.of(p.page_requests) | kERS.of(p.execute_requests) | kSRS.of(p.supervisor_requests) |
+         kEAFS.of(p.extended_accessed) | kPSS.of(p.pasid ? p.pasid_bits - 1 : 0) | kPASID.of(p.pasid) |
+         kPDS.of(p.page_request_drain) | kSMTS.of(p.scalable_mode) | kSSADS.of(p.second_stage_ad) |
+         kSSTS.of(p.scalable_mode && p.second_stage) | kFSTS.of(p.first_stage) | kSMPWCS.of(p.walk_snoop) |
+         kRPS.of(p.rid_pasid) | kPMS.of(p.performance_counters) | kADMS.of(p.abort_dma) | kRPRIVS.of(p.rid_privileged);
 }
 
 /// Reads the number of domains back from a CAP value, as software does: 2^(4 + 2 * ND).

@@ -110,6 +110,9 @@ inline constexpr Field kPFSID_HIGH{"PFSID_HIGH", 63, 52};
 inline constexpr Field kGLOBAL{"GLOBAL", 64, 64};
 inline constexpr Field kS{"S", 75, 75};
 inline constexpr Field kADDR{"ADDR", 127, 76};
+inline constexpr std::array<std::uint64_t, 2> kUsed{
+    kTYPE.mask() | kMIP.mask() | kPFSID_LOW.mask() | kSID.mask() | kPASID.mask() | kPFSID_HIGH.mask(),
+    kGLOBAL.mask() | kS.mask() | kADDR.mask()};
 }  // namespace pasid_device_tlb
 
 namespace page_group_response {
@@ -119,6 +122,8 @@ inline constexpr Field kSID{"SID", 31, 16};
 inline constexpr Field kPASID{"PASID", 51, 32};
 inline constexpr Field kLPIG{"LPIG", 66, 66};
 inline constexpr Field kPRGI{"PRGI", 75, 67};
+inline constexpr std::array<std::uint64_t, 2> kUsed{
+    kTYPE.mask() | kPP.mask() | kRC.mask() | kSID.mask() | kPASID.mask(), kLPIG.mask() | kPRGI.mask()};
 }  // namespace page_group_response
 }  // namespace descriptor
 

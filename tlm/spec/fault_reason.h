@@ -81,7 +81,8 @@ enum class FaultClass : std::uint8_t { kNone, kLegacy, kScalable, kFirstStage, k
   X(kSmWritePermission,          0x85, kSecondStage, true,  true,  "no write permission (scalable)") \
   X(kSmReadPermission,           0x86, kSecondStage, true,  true,  "no read permission (scalable)") \
   X(kSmInterruptRange,           0x87, kScalable,    true,  false, "result address in the interrupt range (scalable)") \
-  X(kFsAdNoSnoop,                0x90, kFirstStage,  true,  false, "first-stage A/D update needed, non-snooped")
+  X(kFsAdNoSnoop,                0x90, kFirstStage,  true,  false, "first-stage A/D update needed, non-snooped") \
+  X(kFsAdAccess,                 0x91, kFirstStage,  true,  false, "error updating A/D of a first-stage entry")
 // clang-format on
 
 /// FRCD.FR. kNone (0) is never recorded.

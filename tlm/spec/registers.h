@@ -110,6 +110,10 @@ namespace irta {
 inline constexpr Field kIRTA{"IRTA", 63, 12};
 inline constexpr Field kEIME{"EIME", 11, 11};
 inline constexpr Field kS{"S", 3, 0};
+/// Entries of the interrupt remapping table: 2^(S+1).
+constexpr std::uint32_t entries(std::uint64_t irta_value) {
+  return std::uint32_t{2} << kS.get(irta_value);
+}
 }  // namespace irta
 namespace prq {
 inline constexpr Field kPQH{"PQH", 18, 5};
@@ -118,6 +122,10 @@ inline constexpr Field kPQA{"PQA", 63, 12};
 inline constexpr Field kPQS{"PQS", 2, 0};
 inline constexpr Field kPPR{"PPR", 0, 0};
 inline constexpr Field kPRO{"PRO", 1, 1};
+/// Bytes of the ring for a PQA value: 2^(PQS+7) descriptors of 32 byte.
+constexpr std::uint64_t ring_bytes(std::uint64_t pqa) {
+  return std::uint64_t{1} << (12 + kPQS.get(pqa));
+}
 }  // namespace prq
 namespace perf {
 inline constexpr Field kCOUNTERS{"COUNTERS", 15, 0};

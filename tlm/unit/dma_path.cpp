@@ -69,6 +69,8 @@ std::optional<DmaRequest> DmaPath::whole_request(std::size_t port, tlm::tlm_gene
   if (extension != nullptr) {
     request.type = extension->type;
     request.pasid = extension->pasid;
+    request.privileged = extension->privileged;
+    request.execute = extension->execute;
   }
   request.length = zero_length ? 0 : trans.get_data_length();
   return request;
@@ -91,6 +93,11 @@ void DmaPath::move(const DmaRequest& whole, tlm::tlm_generic_payload& trans, Loc
     piece.data = std::span(trans.get_data_ptr() + offset, length);
     auto enables = enables_of(trans, offset, length);
     piece.byte_enables = enables;
+    if (piece.request.access == Access::kWrite && length == sizeof(std::uint32_t) && enables.empty()) {
+      std::uint32_t data = 0;
+      std::memcpy(&data, piece.data.data(), sizeof data);
+      piece.request.data = data;
+    }
     const auto status = move_piece(piece, extension, time);
     trans.set_response_status(status);
     if (status != tlm::TLM_OK_RESPONSE) return;
@@ -115,7 +122,9 @@ tlm::tlm_response_status DmaPath::move_piece(const Piece& piece, DmaExtension* e
 tlm::tlm_response_status DmaPath::forward(const Piece& piece, const Translation& translation, LocalTime& time) {
   const DmaRequest& request = piece.request;
   time.spend(host_.cycles(config_.timing.dma_forward));
-  if (request.access == Access::kZeroLengthRead) return tlm::TLM_OK_RESPONSE;
+  const bool moves_data = request.access != Access::kZeroLengthRead && request.type != AddressType::kTranslationRequest;
+  if (!moves_data) return tlm::TLM_OK_RESPONSE;
+  if (translation.interrupt) return send_interrupt(translation, request.source, time);
   MemoryAccess access;
   access.command = request.access == Access::kWrite ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND;
   access.address = translation.address;
@@ -129,6 +138,20 @@ tlm::tlm_response_status DmaPath::forward(const Piece& piece, const Translation&
   if (status != tlm::TLM_OK_RESPONSE) return status;
   SourceStatistics& source = statistics_.sources[request.source];
   (request.access == Access::kWrite ? source.bytes_written : source.bytes_read) += piece.data.size();
+  return status;
+}
+
+tlm::tlm_response_status DmaPath::send_interrupt(const Translation& translation, SourceId source, LocalTime& time) {
+  if (!translation.message) return tlm::TLM_OK_RESPONSE;  // posted, nobody to notify
+  InterruptMessage message = *translation.message;
+  MemoryAccess access;
+  access.command = tlm::TLM_WRITE_COMMAND;
+  access.address = message.address;
+  access.data = std::span(reinterpret_cast<unsigned char*>(&message.data), sizeof message.data);
+  access.kind = MemoryKind::kMessage;
+  access.source = source;
+  const auto status = memory_.access(access, time.delay());
+  if (config_.mode == TimingMode::kCycleTrue) time.synchronise();
   return status;
 }
 
@@ -150,7 +173,11 @@ unsigned DmaPath::debug(std::size_t port, tlm::tlm_generic_payload& trans) {
     DmaRequest request{.source = *source, .address = address, .length = static_cast<std::uint32_t>(length)};
     request.access = trans.is_write() ? Access::kWrite : Access::kRead;
     if (extension != nullptr) request.pasid = extension->pasid;
-    if (extension != nullptr) request.type = extension->type;
+    if (extension != nullptr) {
+      request.type = extension->type;
+      request.privileged = extension->privileged;
+      request.execute = extension->execute;
+    }
     const auto translation = core_.debug_translate(request, read);
     if (!translation) break;
     const unsigned moved = memory_.debug({.command = trans.get_command(),

@@ -53,6 +53,7 @@ class DmaPath {
   void move(const DmaRequest& whole, tlm::tlm_generic_payload& trans, LocalTime& time);
   tlm::tlm_response_status move_piece(const Piece& piece, DmaExtension* extension, LocalTime& time);
   tlm::tlm_response_status forward(const Piece& piece, const Translation& translation, LocalTime& time);
+  tlm::tlm_response_status send_interrupt(const Translation& translation, SourceId source, LocalTime& time);
   [[nodiscard]] LocalTime::Mode local_mode() const {
     return config_.mode == TimingMode::kCycleTrue ? LocalTime::Mode::kWait : LocalTime::Mode::kAnnotate;
   }

@@ -43,6 +43,10 @@ unsigned HostAdapter::latency(Step step) const {
   switch (step) {
     case Step::kContextCacheLookup:
       return timing_.context_lookup;
+    case Step::kPasidCacheLookup:
+      return timing_.pasid_lookup;
+    case Step::kInterruptLookup:
+      return timing_.interrupt_lookup;
     case Step::kIotlbLookup:
       return timing_.iotlb_lookup;
     case Step::kCommand:
@@ -51,6 +55,8 @@ unsigned HostAdapter::latency(Step step) const {
       return timing_.invalidate;
     case Step::kDescriptor:
       return timing_.descriptor;
+    case Step::kCount:
+      break;
   }
   return 0;
 }
@@ -76,6 +82,47 @@ bool HostAdapter::write32(PhysAddr address, std::uint32_t data) {
   return memory_.access_and_wait(
              {.command = tlm::TLM_WRITE_COMMAND, .address = address, .data = bytes, .kind = MemoryKind::kStatus}) ==
          tlm::TLM_OK_RESPONSE;
+}
+
+bool HostAdapter::write(PhysAddr address, std::span<const std::uint64_t> words) {
+  const Keep keep(*this);
+  current_->synchronise();
+  std::vector<std::uint64_t> copy(words.begin(), words.end());
+  const std::span bytes(reinterpret_cast<unsigned char*>(copy.data()), words.size_bytes());
+  return memory_.access_and_wait({.command = tlm::TLM_WRITE_COMMAND,
+                                  .address = address,
+                                  .data = bytes,
+                                  .kind = MemoryKind::kPageRequest,
+                                  .source = current_->source()}) == tlm::TLM_OK_RESPONSE;
+}
+
+std::optional<std::uint64_t> HostAdapter::compare_exchange(PhysAddr address, std::uint64_t expected,
+                                                           std::uint64_t desired) {
+  const Keep keep(*this);
+  const SourceId source = current_->source();
+  current_->synchronise();
+  return memory_.update_entry(address, expected, desired, source, 0);
+}
+
+void HostAdapter::invalidate_device(const DeviceTlbInvalidation& invalidation) {
+  deadlines_.push_back({invalidation.tag, sc_core::sc_time_stamp() + cycles(timing_.device_timeout)});
+  deadline_added_.notify(sc_core::SC_ZERO_TIME);
+  if (const auto device = devices_.find(invalidation.source); device != devices_.end())
+    device->second->invalidate(invalidation);
+}
+
+void HostAdapter::respond(const PageResponse& response) {
+  if (const auto device = devices_.find(response.source); device != devices_.end()) device->second->respond(response);
+}
+
+void HostAdapter::watch_devices() {
+  for (;;) {
+    while (deadlines_.empty()) sc_core::wait(deadline_added_);
+    const Deadline next = deadlines_.front();
+    deadlines_.pop_front();
+    if (next.at > sc_core::sc_time_stamp()) sc_core::wait(next.at - sc_core::sc_time_stamp());
+    timeout_(next.tag);
+  }
 }
 
 WalkResponse HostAdapter::walk(WalkRequest request) {

@@ -6,9 +6,11 @@
 #include <array>
 #include <deque>
 #include <functional>
+#include <map>
 #include <systemc>
 
 #include "tlm/core/host.h"
+#include "tlm/unit/ats_device.h"
 #include "tlm/unit/memory_port.h"
 #include "tlm/unit/timing.h"
 #include "tlm/unit/walk_service.h"
@@ -65,6 +67,12 @@ class HostAdapter final : public Host {
   [[nodiscard]] sc_core::sc_time cycles(unsigned n) const;
   void slow(Step step, const sc_core::sc_time& extra) { extra_[static_cast<std::size_t>(step)] = extra; }
   void on_wake(std::function<void(Engine)> wake) { wake_ = std::move(wake); }
+  /// Connects the requester `source`; `device` must outlive the unit.
+  void attach(SourceId source, AtsDevice& device) { devices_[source] = &device; }
+  /// `answer(tag, kTimeout)` is called when the time for a device's answer is over, whether it came or not.
+  void on_timeout(std::function<void(DeviceTag)> timeout) { timeout_ = std::move(timeout); }
+  /// Watches over invalidation requests to devices; the body of a process of its own.
+  void watch_devices();
   /// Sends queued messages, one after the other; the body of a process of its own.
   void send_messages();
   [[nodiscard]] std::uint64_t messages_sent() const { return messages_sent_; }
@@ -72,6 +80,11 @@ class HostAdapter final : public Host {
   // ---- Host ----
   [[nodiscard]] bool read(PhysAddr address, std::span<std::uint64_t> out) override;
   [[nodiscard]] bool write32(PhysAddr address, std::uint32_t data) override;
+  [[nodiscard]] bool write(PhysAddr address, std::span<const std::uint64_t> words) override;
+  [[nodiscard]] std::optional<std::uint64_t> compare_exchange(PhysAddr address, std::uint64_t expected,
+                                                              std::uint64_t desired) override;
+  void invalidate_device(const DeviceTlbInvalidation& invalidation) override;
+  void respond(const PageResponse& response) override;
   void message(PhysAddr address, std::uint32_t data) override;
   [[nodiscard]] WalkResponse walk(WalkRequest request) override;
   void spend(Step step) override;
@@ -95,12 +108,20 @@ class HostAdapter final : public Host {
   Revoke revoke_;
   std::function<void(Engine)> wake_;
   LocalTime* current_ = nullptr;
-  std::array<sc_core::sc_time, 5> extra_{};
+  std::array<sc_core::sc_time, static_cast<std::size_t>(Step::kCount)> extra_{};
   sc_core::sc_event progress_{"progress"};
   unsigned waiting_ = 0;  ///< processes in wait_progress()
   std::deque<Message> messages_;
   sc_core::sc_event message_queued_{"message_queued"};
   std::uint64_t messages_sent_ = 0;
+  struct Deadline {
+    DeviceTag tag = 0;
+    sc_core::sc_time at;
+  };
+  std::map<SourceId, AtsDevice*> devices_;
+  std::function<void(DeviceTag)> timeout_;
+  std::deque<Deadline> deadlines_;
+  sc_core::sc_event deadline_added_{"deadline_added"};
 };
 
 }  // namespace vtd

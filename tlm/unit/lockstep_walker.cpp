@@ -36,14 +36,14 @@ WalkerOutputs LockstepWalker::cycle(const WalkerInputs& in) {
   return out;
 }
 
-SecondStageWalk& LockstepWalker::shadow(WalkId id, const char* what) {
+PagingWalk& LockstepWalker::shadow(WalkId id, const char* what) {
   if (id >= shadows_.size() || !shadows_[id])
     throw LockstepMismatch(fmt::format("lockstep: {} for walk {}, which is not in flight", what, id));
   return *shadows_[id];
 }
 
 void LockstepWalker::check_read(const MemoryRequest& request) {
-  const SecondStageWalk& walk = shadow(request.id, "read");
+  const PagingWalk& walk = shadow(request.id, "read");
   const auto required = walk.next_read();
   if (!required)
     throw LockstepMismatch(
@@ -54,7 +54,7 @@ void LockstepWalker::check_read(const MemoryRequest& request) {
 }
 
 void LockstepWalker::check_response(const WalkResponse& response) {
-  const SecondStageWalk& walk = shadow(response.id, "response");
+  const PagingWalk& walk = shadow(response.id, "response");
   if (const auto next = walk.next_read())
     throw LockstepMismatch(fmt::format("lockstep: {} ended with {}, but the rules require a read of {:#x}",
                                        text(walk.request()), text(response), *next));

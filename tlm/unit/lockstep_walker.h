@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RTL and rules side by side: only the RTL touches memory. For each walk a SecondStageWalk replays the RTL's own
+// RTL and rules side by side: only the RTL touches memory. For each walk a PagingWalk replays the RTL's own
 // reads; every read must be the one the rules require next, every result must be theirs.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "tlm/core/second_stage_walk.h"
+#include "tlm/core/paging_walk.h"
 #include "tlm/core/walker.h"
 
 namespace vtd {
@@ -34,13 +34,13 @@ class LockstepWalker final : public Walker {
   [[nodiscard]] std::uint64_t compared() const { return compared_; }
 
  private:
-  SecondStageWalk& shadow(WalkId id, const char* what);
+  PagingWalk& shadow(WalkId id, const char* what);
   void check_read(const MemoryRequest& request);
   void check_response(const WalkResponse& response);
 
   std::unique_ptr<Walker> device_;
   WalkerConfig config_;
-  std::vector<std::optional<SecondStageWalk>> shadows_;
+  std::vector<std::optional<PagingWalk>> shadows_;
   std::uint64_t compared_ = 0;
 };
 

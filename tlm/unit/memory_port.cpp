@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include "tlm/unit/simulation.h"
@@ -20,6 +21,8 @@ std::unique_ptr<MemoryPort::Transaction> MemoryPort::prepare(const MemoryAccess&
   transaction->tag.kind = access.kind;
   transaction->tag.source = access.source;
   transaction->tag.iova = access.iova;
+  transaction->tag.expected = access.expected;
+  transaction->tag.observed.reset();
   tlm::tlm_generic_payload& payload = transaction->payload;
   const auto bytes = static_cast<unsigned>(access.data.size());
   payload.set_command(access.command);
@@ -94,17 +97,51 @@ const MemoryPort::Region& MemoryPort::region_of(PhysAddr address) {
     region.first = whole ? align_down(address, kPageSize) : dmi.get_start_address();
     region.last = whole ? region.first + (kPageSize - 1) : dmi.get_end_address();
     if (granted) {
-      const std::uint64_t cycles = (to_ps(dmi.get_read_latency()) + period_ps_ - 1) / period_ps_;
+      const auto cycles = [this](const sc_core::sc_time& named, unsigned otherwise) {
+        const std::uint64_t count = (to_ps(named) + period_ps_ - 1) / period_ps_;
+        return count != 0 ? static_cast<unsigned>(count) : otherwise;
+      };
       region.data = dmi.get_dmi_ptr();
-      region.latency = cycles != 0 ? static_cast<unsigned>(cycles) : direct_latency_;
+      region.writable = dmi.is_write_allowed();
+      region.latency = cycles(dmi.get_read_latency(), direct_latency_);
+      region.update_latency = cycles(dmi.get_write_latency(), update_latency_);
     }
-    if (!region.holds(address)) region = {address, address + (sizeof(std::uint64_t) - 1), nullptr, 0};
+    if (!region.holds(address)) region = {.first = address, .last = address + (sizeof(std::uint64_t) - 1)};
     regions_.push_back(region);
     last_region_ = regions_.size() - 1;
   } else {
     last_region_ = static_cast<std::size_t>(known - regions_.begin());
   }
   return regions_[last_region_];
+}
+
+std::optional<WalkMemory::Direct> MemoryPort::update_direct(PhysAddr address, std::uint64_t expected,
+                                                            std::uint64_t desired) {
+  const Region& region = region_of(address);
+  if (region.data == nullptr || !region.writable) return std::nullopt;
+  auto* word = reinterpret_cast<std::uint64_t*>(region.data + (address - region.first));
+  // Memory may be shared with other threads or processes.
+  std::atomic_ref<std::uint64_t>(*word).compare_exchange_strong(expected, desired);
+  return Direct{.data = expected, .latency = region.update_latency};
+}
+
+std::optional<std::uint64_t> MemoryPort::update_entry(PhysAddr address, std::uint64_t expected, std::uint64_t desired,
+                                                      SourceId source, Iova iova) {
+  const std::span bytes(reinterpret_cast<unsigned char*>(&desired), sizeof desired);
+  auto transaction = prepare({.command = tlm::TLM_WRITE_COMMAND,
+                              .address = address,
+                              .data = bytes,
+                              .kind = MemoryKind::kUpdate,
+                              .source = source,
+                              .iova = iova,
+                              .expected = expected});
+  sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+  out_().b_transport(transaction->payload, delay);
+  const bool ok = transaction->payload.is_response_ok();
+  const auto observed = transaction->tag.observed;
+  recycle(std::move(transaction));
+  if (delay > sc_core::SC_ZERO_TIME) sc_core::wait(delay);
+  return ok ? observed : std::nullopt;
 }
 
 void MemoryPort::invalidated(std::uint64_t first, std::uint64_t last) {

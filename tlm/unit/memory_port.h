@@ -25,14 +25,16 @@ struct MemoryAccess {
   MemoryKind kind = MemoryKind::kTable;
   SourceId source{};
   Iova iova = 0;
+  std::uint64_t expected = 0;  ///< kUpdate
 };
 
 class MemoryPort final : public WalkMemory {
  public:
   /// `out` is a bound initiator socket's forward interface, asked for at each access.
   using Out = std::function<tlm::tlm_fw_transport_if<>&()>;
-  MemoryPort(Out out, std::uint64_t period_ps, unsigned direct_latency)
-      : out_(std::move(out)), period_ps_(period_ps), direct_latency_(direct_latency) {}
+  /// The latencies, in cycles, are of direct accesses for which memory names none.
+  MemoryPort(Out out, std::uint64_t period_ps, unsigned direct_latency, unsigned update_latency)
+      : out_(std::move(out)), period_ps_(period_ps), direct_latency_(direct_latency), update_latency_(update_latency) {}
 
   /// b_transport with the caller's local time. Suspends if memory does.
   tlm::tlm_response_status access(const MemoryAccess& access, sc_core::sc_time& delay);
@@ -45,6 +47,10 @@ class MemoryPort final : public WalkMemory {
 
   [[nodiscard]] std::optional<Direct> read_direct(PhysAddr address) override;
   [[nodiscard]] std::optional<std::uint64_t> read_entry(PhysAddr address, SourceId source, Iova iova) override;
+  [[nodiscard]] std::optional<Direct> update_direct(PhysAddr address, std::uint64_t expected,
+                                                    std::uint64_t desired) override;
+  [[nodiscard]] std::optional<std::uint64_t> update_entry(PhysAddr address, std::uint64_t expected,
+                                                          std::uint64_t desired, SourceId source, Iova iova) override;
   /// Memory withdrew direct pointers to [first, last], or changed its mind about granting them.
   void invalidated(std::uint64_t first, std::uint64_t last);
 
@@ -52,8 +58,10 @@ class MemoryPort final : public WalkMemory {
   struct Region {
     PhysAddr first = 0;
     PhysAddr last = 0;
-    const unsigned char* data = nullptr;  ///< nullptr: no direct access here
-    unsigned latency = 0;                 ///< cycles
+    unsigned char* data = nullptr;  ///< nullptr: no direct access here
+    bool writable = false;
+    unsigned latency = 0;         ///< of reads, cycles
+    unsigned update_latency = 0;  ///< of updates, cycles
     [[nodiscard]] bool holds(PhysAddr address) const {
       return address >= first && address <= last && last - address >= sizeof(std::uint64_t) - 1;
     }
@@ -73,6 +81,7 @@ class MemoryPort final : public WalkMemory {
   Out out_;
   std::uint64_t period_ps_;
   unsigned direct_latency_;
+  unsigned update_latency_;
   std::vector<Region> regions_;
   std::size_t last_region_ = 0;
   std::vector<std::unique_ptr<Transaction>> spare_;

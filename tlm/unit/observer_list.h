@@ -25,6 +25,9 @@ class ObserverList final : public Observer {
   void on_invalidation_begin(const Invalidation& i) override { tell(&Observer::on_invalidation_begin, i); }
   void on_invalidation_end(const Invalidation& i) override { tell(&Observer::on_invalidation_end, i); }
   void on_wait_complete(std::uint32_t data) override { tell(&Observer::on_wait_complete, data); }
+  void on_device_invalidation(const DeviceTlbInvalidation& i) override { tell(&Observer::on_device_invalidation, i); }
+  void on_page_request(const PageRequest& r) override { tell(&Observer::on_page_request, r); }
+  void on_page_response(const PageResponse& r) override { tell(&Observer::on_page_response, r); }
   void on_register(RegId id, std::uint64_t value) override { tell(&Observer::on_register, id, value); }
   void on_fault_record(unsigned i, const frcd::Entry& e) override { tell(&Observer::on_fault_record, i, e); }
 

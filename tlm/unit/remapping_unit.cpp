@@ -26,6 +26,8 @@ struct MadeWalker {
 
 MadeWalker make_walker(const UnitConfig& config, const std::string& name) {
   const WalkerConfig rules = walker_config(config.profile);
+  if (config.walker != WalkerKind::kModel && config.profile.scalable_mode)
+    throw std::invalid_argument("the RTL walker walks legacy tables only: profiles with SMTS need walker `model`");
   if (config.walker == WalkerKind::kModel)
     return {std::make_unique<ReferenceWalker>(rules, config.model_walks), nullptr};
   constexpr std::uint64_t kLargestSeed = 0x7FFF'FFFF;
@@ -50,7 +52,7 @@ struct RemappingUnit::Impl {
         made(make_walker(config, std::string(unit.basename()) + "_walker")),
         rtl(made.rtl),
         port([&unit]() -> tlm::tlm_fw_transport_if<>& { return *unit.memory.operator->(); }, config.timing.period_ps,
-             config.timing.table_read),
+             config.timing.table_read, config.timing.table_update),
         walks("walks", std::move(made.walker), config.timing.period_ps, config.stepping, port),
         host(config.timing, port, walks, [this] { revoke(); }),
         core(config.profile, config.caches, host, observers, config.seed),
@@ -67,6 +69,8 @@ struct RemappingUnit::Impl {
     spawn_engine(Engine::kCommand, "command");
     spawn_engine(Engine::kQueue, "queue");
     sc_core::sc_spawn([this] { host.send_messages(); }, "messages");
+    host.on_timeout([this](DeviceTag tag) { core.device_answered(tag, DeviceAnswer::kTimeout); });
+    sc_core::sc_spawn([this] { host.watch_devices(); }, "device_watch");
   }
 
   EngineProcess& process(Engine engine) { return engine == Engine::kCommand ? command : queue; }
@@ -137,6 +141,21 @@ RemappingUnit::~RemappingUnit() = default;
 void RemappingUnit::reset(ResetKind kind) {
   impl_->core.reset(kind);
   impl_->walks.reset();
+}
+
+void RemappingUnit::attach(SourceId source, AtsDevice& device) {
+  impl_->host.attach(source, device);
+}
+
+void RemappingUnit::device_answered(DeviceTag tag, DeviceAnswer answer) {
+  impl_->core.device_answered(tag, answer);
+}
+
+void RemappingUnit::page_request(const PageRequest& request) {
+  sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+  LocalTime time(delay, LocalTime::Mode::kWait, request.source);
+  const HostAdapter::Entry entry(impl_->host, time);
+  impl_->core.page_request(request);
 }
 
 void RemappingUnit::add_observer(Observer& observer) {

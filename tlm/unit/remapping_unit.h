@@ -15,6 +15,7 @@
 #include <tlm_utils/simple_target_socket.h>
 
 #include "tlm/core/unit.h"
+#include "tlm/unit/ats_device.h"
 #include "tlm/unit/dma_extension.h"
 #include "tlm/unit/memory_tag.h"
 #include "tlm/unit/statistics.h"
@@ -43,6 +44,14 @@ class RemappingUnit : public sc_core::sc_module {
   /// Tables, descriptors, wait status, translated data, interrupt messages; every transaction has a MemoryTag.
   tlm_utils::simple_initiator_socket<RemappingUnit> memory;
 
+  /// Connects a device with ATS or PRI; it must outlive the unit. Without it invalidation requests to `source` time out
+  /// and page responses are lost.
+  void attach(SourceId source, AtsDevice& device);
+  /// A device's answer to an invalidation request. Never suspends.
+  void device_answered(DeviceTag tag, DeviceAnswer answer);
+  /// A page request (PRI) of a device, from an SC_THREAD. Suspends until it is in the queue, or was answered through
+  /// AtsDevice::respond().
+  void page_request(const PageRequest& request);
   /// Unit reset, at once. Requests in flight are refused, nothing is recorded.
   void reset(ResetKind kind);
   /// Adds a listener; it must outlive the unit.

@@ -110,6 +110,7 @@ void WalkService::reset() {
   for (unsigned id = walker_->capacity(); id > 0; --id) free_ids_.push_back(static_cast<WalkId>(id - 1));
   in_flight_count_ = 0;
   arrivals_.clear();
+  update_arrivals_.clear();
   ended_.clear();
   issued_.clear();
   reads_.clear();
@@ -155,11 +156,10 @@ std::optional<WalkService::Edge> WalkService::next_active_edge() const {
   if (walker_->idle() && !requests) return std::nullopt;
   if (stepping_ == Stepping::kEveryCycle || !walker_->quiescent() || offered_ != nullptr) return next_edge_;
   std::optional<Edge> next;
-  if (!arrivals_.empty()) next = arrivals_.back().due;
-  if (!queue_.empty() && !free_ids_.empty()) {
-    const Edge first = edge_after(queue_.front()->arrival_ps);
-    next = next ? std::min(*next, first) : first;
-  }
+  const auto consider = [&next](Edge edge) { next = next ? std::min(*next, edge) : edge; };
+  if (!arrivals_.empty()) consider(arrivals_.back().due);
+  if (!update_arrivals_.empty()) consider(update_arrivals_.back().due);
+  if (!queue_.empty() && !free_ids_.empty()) consider(edge_after(queue_.front()->arrival_ps));
   return next ? std::optional(std::max(*next, next_edge_)) : std::nullopt;
 }
 
@@ -180,6 +180,12 @@ void WalkService::clock(Edge edge) {
     arrivals_.pop_back();
     in.memory_response = &*data;
   }
+  std::optional<UpdateResponse> update;
+  if (!update_arrivals_.empty() && update_arrivals_.back().due <= edge) {
+    update = update_arrivals_.back().response;
+    update_arrivals_.pop_back();
+    in.update_response = &*update;
+  }
   const WalkerOutputs out = walker_->cycle(in);
   if (out.request_accepted) {
     in_flight_[offered_->request.id] = offered_;
@@ -187,6 +193,7 @@ void WalkService::clock(Edge edge) {
     in_flight_max_ = std::max(in_flight_max_, ++in_flight_count_);
   }
   if (out.memory_request) take_read(edge, *out.memory_request);
+  if (out.update_request) take_update(edge, *out.update_request);
   if (out.response) take_response(*out.response);
 }
 
@@ -200,7 +207,16 @@ void WalkService::offer(std::uint64_t edge_ps) {
 
 void WalkService::take_read(Edge edge, const MemoryRequest& request) {
   if (const auto direct = memory_.read_direct(request.address)) {
-    add_arrival(edge + 1 + direct->latency, {request.id, direct->data, false});
+    add_arrival(arrivals_, edge + 1 + direct->latency, {request.id, direct->data, false});
+    return;
+  }
+  const Job& job = *in_flight_[request.id];
+  issued_.push_back({request, job.source, job.request.iova, generation_});
+}
+
+void WalkService::take_update(Edge edge, const UpdateRequest& request) {
+  if (const auto direct = memory_.update_direct(request.address, request.expected, request.desired)) {
+    add_arrival(update_arrivals_, edge + 1 + direct->latency, {request.id, direct->data == request.expected, false});
     return;
   }
   const Job& job = *in_flight_[request.id];
@@ -244,19 +260,32 @@ void WalkService::serve_reads(unsigned reader) {
     }
     const Read read = reads_.front();
     reads_.pop_front();
-    const auto data = memory_.read_entry(read.request.address, read.source, read.iova);
-    if (read.generation != generation_) continue;
-    add_arrival(edge_after(now_ps()), {read.request.id, data.value_or(0), !data.has_value()});
-    kick_.notify();
+    std::visit([&](const auto& request) { serve(read, request); }, read.request);
   }
 }
 
-void WalkService::add_arrival(Edge due, const MemoryResponse& response) {
-  const Arrival arrival{due, response};
-  const auto later = [](const Arrival& a, const Arrival& b) {
+void WalkService::serve(const Read& read, const MemoryRequest& request) {
+  const auto data = memory_.read_entry(request.address, read.source, read.iova);
+  if (read.generation != generation_) return;
+  add_arrival(arrivals_, edge_after(now_ps()), {request.id, data.value_or(0), !data.has_value()});
+  kick_.notify();
+}
+
+void WalkService::serve(const Read& read, const UpdateRequest& request) {
+  const auto seen = memory_.update_entry(request.address, request.expected, request.desired, read.source, read.iova);
+  if (read.generation != generation_) return;
+  const bool swapped = seen && *seen == request.expected;
+  add_arrival(update_arrivals_, edge_after(now_ps()), {request.id, swapped, !seen.has_value()});
+  kick_.notify();
+}
+
+template <typename Response>
+void WalkService::add_arrival(Arrivals<Response>& arrivals, Edge due, const Response& response) {
+  const Arrival<Response> arrival{due, response};
+  const auto later = [](const auto& a, const auto& b) {
     return std::tuple(a.due, a.response.id) > std::tuple(b.due, b.response.id);
   };
-  arrivals_.insert(std::upper_bound(arrivals_.begin(), arrivals_.end(), arrival, later), arrival);
+  arrivals.insert(std::upper_bound(arrivals.begin(), arrivals.end(), arrival, later), arrival);
 }
 
 }  // namespace vtd

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <systemc>
+#include <variant>
 #include <vector>
 
 #include "tlm/core/walker.h"
@@ -30,6 +31,13 @@ class WalkMemory {
   [[nodiscard]] virtual std::optional<Direct> read_direct(PhysAddr address) = 0;
   /// The entry by a transaction; nullopt: bus error. May suspend.
   [[nodiscard]] virtual std::optional<std::uint64_t> read_entry(PhysAddr address, SourceId source, Iova iova) = 0;
+  /// Compare-exchange without a transaction; `data` is what was there. Never suspends.
+  [[nodiscard]] virtual std::optional<Direct> update_direct(PhysAddr address, std::uint64_t expected,
+                                                            std::uint64_t desired) = 0;
+  /// The same by a transaction; nullopt: bus error. May suspend.
+  [[nodiscard]] virtual std::optional<std::uint64_t> update_entry(PhysAddr address, std::uint64_t expected,
+                                                                  std::uint64_t desired, SourceId source,
+                                                                  Iova iova) = 0;
 };
 
 class WalkService : public sc_core::sc_module {
@@ -67,12 +75,17 @@ class WalkService : public sc_core::sc_module {
     bool abandoned = false;  ///< its caller was killed
     sc_core::sc_event finished;
   };
+  /// The answer of memory to a read or an update, which are ordered apart.
+  template <typename Response>
   struct Arrival {
     Edge due = 0;
-    MemoryResponse response{};
+    Response response{};
   };
+  template <typename Response>
+  using Arrivals = std::vector<Arrival<Response>>;  ///< sorted by due edge and id, next last
+  /// A read or an update that needs a transaction.
   struct Read {
-    MemoryRequest request{};
+    std::variant<MemoryRequest, UpdateRequest> request{};
     SourceId source{};
     Iova iova = 0;
     std::uint64_t generation = 0;
@@ -84,6 +97,7 @@ class WalkService : public sc_core::sc_module {
   void clock(Edge edge);
   void offer(std::uint64_t edge_ps);
   void take_read(Edge edge, const MemoryRequest& request);
+  void take_update(Edge edge, const UpdateRequest& request);
   void take_response(const WalkResponse& response);
   /// Makes the effects of the last edge visible to other processes; true if there were any.
   bool publish();
@@ -91,7 +105,10 @@ class WalkService : public sc_core::sc_module {
 
   void serve_reads(unsigned reader);
   void assign_reads();
-  void add_arrival(Edge due, const MemoryResponse& response);
+  void serve(const Read& read, const MemoryRequest& request);
+  void serve(const Read& read, const UpdateRequest& request);
+  template <typename Response>
+  static void add_arrival(Arrivals<Response>& arrivals, Edge due, const Response& response);
   [[nodiscard]] Edge edge_after(std::uint64_t ps) const { return ps / period_ps_ + 1; }
 
   Job& new_job();
@@ -111,14 +128,15 @@ class WalkService : public sc_core::sc_module {
 
   std::vector<std::unique_ptr<Job>> jobs_;  ///< all ever made
   std::vector<Job*> free_jobs_;
-  std::deque<Job*> queue_;         ///< by arrival, then address
-  Job* offered_ = nullptr;         ///< shown to the walker until it accepts
-  std::vector<Job*> in_flight_;    ///< by walk id
-  std::vector<WalkId> free_ids_;   ///< sorted, smallest last
-  std::vector<Arrival> arrivals_;  ///< sorted by due edge and id, next last
-  std::vector<Job*> ended_;        ///< answered by the last edge, caller not yet woken
-  std::vector<Read> issued_;       ///< asked for by the last edge, no transaction yet
-  std::deque<Read> reads_;         ///< for the next reader that is free
+  std::deque<Job*> queue_;        ///< by arrival, then address
+  Job* offered_ = nullptr;        ///< shown to the walker until it accepts
+  std::vector<Job*> in_flight_;   ///< by walk id
+  std::vector<WalkId> free_ids_;  ///< sorted, smallest last
+  Arrivals<MemoryResponse> arrivals_;
+  Arrivals<UpdateResponse> update_arrivals_;
+  std::vector<Job*> ended_;   ///< answered by the last edge, caller not yet woken
+  std::vector<Read> issued_;  ///< asked for by the last edge, no transaction yet
+  std::deque<Read> reads_;    ///< for the next reader that is free
   std::deque<sc_core::sc_event> reader_events_;
   std::vector<unsigned> idle_readers_;
   std::uint64_t generation_ = 0;  ///< number of resets

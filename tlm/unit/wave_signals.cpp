@@ -36,7 +36,8 @@ constexpr std::array kCacheSignals = {CacheSignal{CacheEvent::kHit, "hits"}, Cac
 }  // namespace
 
 std::string in_words(const Invalidation& invalidation) {
-  const std::string kind = invalidation.kind == Invalidation::Kind::kContext ? "context" : "iotlb";
+  constexpr std::array kKinds = {"context", "pasid cache", "iotlb", "pasid iotlb", "interrupt"};
+  const std::string kind = kKinds[static_cast<std::size_t>(invalidation.kind)];
   switch (invalidation.scope) {
     case Invalidation::Scope::kGlobal:
       return kind + " global";
@@ -44,6 +45,10 @@ std::string in_words(const Invalidation& invalidation) {
       return kind + " domain " + std::to_string(invalidation.domain.value);
     case Invalidation::Scope::kDevice:
       return kind + " device " + requester(invalidation.source);
+    case Invalidation::Scope::kPasid:
+      return kind + " " + std::to_string(invalidation.domain.value) + " pasid " + hex(invalidation.pasid.value);
+    case Invalidation::Scope::kIndex:
+      return kind + " " + hex(invalidation.index) + "+" + std::to_string(invalidation.index_mask);
     case Invalidation::Scope::kPage:
       return kind + " " + std::to_string(invalidation.domain.value) + " page " + hex(invalidation.address) + "+" +
              std::to_string(invalidation.address_mask);
@@ -64,7 +69,11 @@ WaveSignals::WaveSignals(WaveFile& waves, const std::string& scope, const UnitCo
       in_flight_of_[*source].signal = waves.add(scope, "in_flight_" + requester(*source), kCounterBits);
   for (const auto& [event, name] : kCacheSignals) {
     caches_[{CacheId::kContext, event}].signal = waves.add(scope + " context", name, kCounterBits);
+    if (config.profile.scalable_mode)
+      caches_[{CacheId::kPasid, event}].signal = waves.add(scope + " pasid", name, kCounterBits);
     caches_[{CacheId::kIotlb, event}].signal = waves.add(scope + " iotlb", name, kCounterBits);
+    if (config.profile.interrupt_remapping)
+      caches_[{CacheId::kInterrupt, event}].signal = waves.add(scope + " interrupt", name, kCounterBits);
   }
   faults_.signal = waves.add(scope, "fault_count", kCounterBits);
   fault_reason_ = waves.add(scope, "fault_reason", 8);

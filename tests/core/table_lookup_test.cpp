@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tlm/core/context_lookup.h"
+#include "tlm/core/table_lookup.h"
 
 #include "tests/core/core_fixture.h"
 
@@ -109,26 +109,30 @@ TEST_F(ContextLookupTest, FpdIsSeenAlsoInAnAbsentEntry) {
 }
 
 TEST_F(ContextLookupTest, RequestChecks) {
+  const auto reason = [](const Profile& p, const ContextEntry& context, const DmaRequest& request) {
+    const auto fault = context_fault(context, request);
+    return fault != FaultReason::kNone ? fault : request_fault(p, context, legacy_space(context), request);
+  };
   ContextEntry three_levels;
   three_levels.levels = 3;
   using enum FaultReason;
-  EXPECT_EQ(request_fault(profile, three_levels, dma_read(kNic, bit(39) - 1)), kNone);
-  EXPECT_EQ(request_fault(profile, three_levels, dma_read(kNic, bit(39))), kAddressBeyondWidth);
-  EXPECT_EQ(request_fault(profile, three_levels, dma_read(kNic, 0xFEE0'0000)), kInterruptRange);
-  EXPECT_EQ(request_fault(profile, three_levels, dma_read(kNic, 0xFEF0'0000)), kNone);
+  EXPECT_EQ(reason(profile, three_levels, dma_read(kNic, bit(39) - 1)), kNone);
+  EXPECT_EQ(reason(profile, three_levels, dma_read(kNic, bit(39))), kAddressBeyondWidth);
+  EXPECT_EQ(reason(profile, three_levels, dma_read(kNic, 0xFEE0'0000)), kInterruptRange);
+  EXPECT_EQ(reason(profile, three_levels, dma_read(kNic, 0xFEF0'0000)), kNone);
   for (const AddressType type : {AddressType::kTranslated, AddressType::kTranslationRequest}) {
     DmaRequest request = dma_read(kNic, bit(60));
     request.type = type;
-    EXPECT_EQ(request_fault(profile, three_levels, request), kRequestTypeBlocked);
+    EXPECT_EQ(reason(profile, three_levels, request), kRequestTypeBlocked);
   }
   ContextEntry five_levels;
   five_levels.levels = 5;
   Profile narrow;
   narrow.guest_address_width = 48;
-  EXPECT_EQ(request_fault(narrow, five_levels, dma_read(kNic, bit(48))), kAddressBeyondWidth) << "MGAW limits AW";
+  EXPECT_EQ(reason(narrow, five_levels, dma_read(kNic, bit(48))), kAddressBeyondWidth) << "MGAW limits AW";
   five_levels.type = TranslationType::kPassThrough;
-  EXPECT_EQ(request_fault(profile, five_levels, dma_read(kNic, bit(46) - 1)), kNone);
-  EXPECT_EQ(request_fault(profile, five_levels, dma_read(kNic, bit(46))), kAddressBeyondWidth) << "HAW";
+  EXPECT_EQ(reason(profile, five_levels, dma_read(kNic, bit(46) - 1)), kNone);
+  EXPECT_EQ(reason(profile, five_levels, dma_read(kNic, bit(46))), kAddressBeyondWidth) << "HAW";
 }
 
 }  // namespace
