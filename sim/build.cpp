@@ -14,28 +14,10 @@ std::string pick(const std::string& override_value, const Params& p, const char*
   return override_value.empty() ? p.text(key, otherwise) : override_value;
 }
 
-Profile profile_of(const Params& p) {
-  Profile profile;
-  if (p.text("profile", "linux") == "minimal") {
-    profile.name = "minimal";
-    profile.levels5 = false;
-    profile.guest_address_width = 48;
-    profile.host_address_width = 39;
-    profile.domain_bits = 8;
-    profile.superpage_2m = profile.superpage_1g = false;
-    profile.page_selective = profile.pass_through = profile.snoop_control = false;
-    profile.drain_read = profile.drain_write = false;
-    profile.fault_records = 1;
-  }
-  profile.domain_bits = static_cast<unsigned>(p.number("domain_bits", profile.domain_bits));
-  profile.fault_records = static_cast<unsigned>(p.number("fault_records", profile.fault_records));
-  return profile;
-}
-
 UnitConfig unit_config(const Scenario& s, const Overrides& o, const Choice& choice) {
   const Params& p = s.platform;
   UnitConfig unit;
-  unit.profile = profile_of(p);
+  unit.profile = profile_of(s);
   unit.caches.iotlb.sets = static_cast<unsigned>(p.number("iotlb_sets", unit.caches.iotlb.sets));
   unit.caches.iotlb.ways = static_cast<unsigned>(p.number("iotlb_ways", unit.caches.iotlb.ways));
   unit.mode = pick(o.timing, p, "timing", "loose") == "cycle" ? TimingMode::kCycleTrue : TimingMode::kLooselyTimed;

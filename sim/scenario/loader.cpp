@@ -7,12 +7,16 @@
 #include <charconv>
 #include <ios>
 #include <set>
+#include <stdexcept>
 
 #include "sim/inject.h"
 #include "sim/scenario/scenario.h"
 #include "sim/scenario/schema.h"
+#include "tlm/core/profile_check.h"
 #include "tlm/soc/isolation_monitor.h"
 #include "tlm/spec/platform.h"
+#include "tlm/spec/profile_fields.h"
+#include "tlm/spec/profiles.h"
 
 namespace vtd::sim {
 namespace {
@@ -101,7 +105,7 @@ class Loader {
         mistake(n, "seed must be a number");
     }
     if (const auto n = root["sweep"]) mistake(n, "sweep is not supported yet, expected a scenario without it");
-    if (const auto n = root["platform"]) mapping(n, platform_spec(), s.platform);
+    if (const auto n = root["platform"]) platform_section(n);
     if (const auto n = root["endpoints"]) endpoints(n);
     const auto steps_node = root["steps"];
     if (!steps_node || !steps_node.IsSequence())
@@ -213,6 +217,23 @@ class Loader {
   }
 
   // ---- sections ----
+  void platform_section(const YAML::Node& node) {
+    Scenario& s = result_.scenario;
+    mapping(node, platform_spec(), s.platform, {"capabilities"});
+    if (!node.IsMap()) return;
+    const auto changes = node["capabilities"];
+    if (changes) mapping(changes, capabilities_spec(), s.capabilities);
+    if (!result_.mistakes.empty()) return;
+    try {
+      check_profile(profile_of(s));
+    } catch (const std::invalid_argument& e) {
+      mistake(changes ? changes : node, fmt::format("capabilities that do not fit together: {}", e.what()));
+    }
+    const bool rtl = s.platform.text("walker", "rtl") != "model";
+    if (rtl && profile_of(s).scalable_mode)
+      mistake(changes ? changes : node, "the RTL walker walks legacy tables only, expected walker: model with SMTS");
+  }
+
   void endpoints(const YAML::Node& node) {
     if (!node.IsSequence()) return mistake(node, "endpoints must be a list");
     if (node.size() > platform::kMaxEndpoints)
@@ -374,6 +395,15 @@ class Loader {
 };
 
 }  // namespace
+
+Profile profile_of(const Scenario& scenario) {
+  Profile profile = find_profile(scenario.platform.text("profile", "linux")).value_or(linux_profile());
+  for (const ProfileNumber& n : kProfileNumbers)
+    profile.*n.member = static_cast<unsigned>(scenario.capabilities.number(n.name, profile.*n.member));
+  for (const ProfileFlag& f : kProfileFlags)
+    profile.*f.member = scenario.capabilities.number(f.name, profile.*f.member ? 1 : 0) != 0;
+  return profile;
+}
 
 Loaded load_scenario(const std::string& path) {
   return Loader(path).load();

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "tlm/spec/capability.h"
 #include "tlm/spec/fault_reason.h"
 #include "tlm/spec/types.h"
 
@@ -86,10 +87,14 @@ struct Scenario {
   std::vector<std::string> covers;
   std::uint64_t seed = 1;
   Params platform;
+  Params capabilities;  ///< fields of the profile that the story sets itself
   std::vector<EndpointDeclaration> endpoints;
   std::vector<Step> steps;
   Expectations expect;
 };
+
+/// The capabilities of the unit: the story's profile with its own changes. Not checked for consistency.
+[[nodiscard]] Profile profile_of(const Scenario& scenario);
 
 /// Loads and checks a file; every mistake found is returned, and then the scenario must not be run.
 struct Loaded {

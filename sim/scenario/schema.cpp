@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sim/scenario/schema.h"
 
+#include "tlm/spec/profile_fields.h"
+
 #include <algorithm>
 
 namespace vtd::sim {
@@ -179,14 +181,12 @@ const Spec& platform_spec() {
   static const Spec kSpec{
       "platform",
       "what the story runs on",
-      {{"profile", Type::kChoice, false, "capabilities, linux by default", "linux|minimal"},
+      {{"profile", Type::kChoice, false, "capabilities, linux by default", "linux|minimal|qemu72|full"},
        {"walker", Type::kChoice, false, "page walker, rtl by default", "model|rtl|lockstep"},
        {"cpu", Type::kChoice, false, "firmware CPU, iss by default", "iss|native"},
        {"timing", Type::kChoice, false, "loose by default", "loose|cycle"},
        {"iotlb_sets", Type::kNumber, false, "sets of the IOTLB, a power of two", {}, 1, 4096},
        {"iotlb_ways", Type::kNumber, false, "ways of the IOTLB", {}, 1, 64},
-       {"domain_bits", Type::kNumber, false, "width of a domain id, 4 + 2 * CAP.ND", {}, 4, 16, 2},
-       {"fault_records", Type::kNumber, false, "fault recording registers", {}, 1, 128},
        {"poison", Type::kChoice, false, "what lost pages hold after a warm reset, plausible by default",
         "zero|ones|random|plausible"},
        {"verify", Type::kChoice, false, "how the incoming firmware takes an image, checking by default",
@@ -196,6 +196,17 @@ const Spec& platform_spec() {
        {"boot_delay", Type::kTime, false, "the CPU stays in reset so long after a warm reset"},
        {"cpi", Type::kNumber, false, "cycles per instruction, 1 by default", {}, 1, 1000},
        {"limit", Type::kTime, false, "simulated time after which the story has failed, 1 s by default"}}};
+  return kSpec;
+}
+
+const Spec& capabilities_spec() {
+  static const Spec kSpec = [] {
+    Spec spec{"capabilities", "what the unit can do beside, or less than, its profile", {}};
+    for (const ProfileNumber& n : kProfileNumbers)
+      spec.params.push_back({n.name, Type::kNumber, false, n.help, {}, n.min, n.max, n.multiple_of});
+    for (const ProfileFlag& f : kProfileFlags) spec.params.push_back({f.name, Type::kFlag, false, f.help});
+    return spec;
+  }();
   return kSpec;
 }
 

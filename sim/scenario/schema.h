@@ -45,6 +45,7 @@ struct Spec {
 [[nodiscard]] const std::vector<Spec>& step_specs();
 [[nodiscard]] const Spec* find_step(std::string_view name);
 [[nodiscard]] const Spec& platform_spec();
+[[nodiscard]] const Spec& capabilities_spec();
 [[nodiscard]] const Spec& endpoint_spec();
 [[nodiscard]] const Spec& window_spec();
 [[nodiscard]] const Spec& expect_spec();

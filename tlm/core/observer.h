@@ -51,6 +51,8 @@ class Observer {
   /// The request left the unit: delivered to memory, or refused.
   virtual void on_end(const DmaRequest&) {}
   virtual void on_cache(CacheId, CacheEvent, std::uint64_t count) { static_cast<void>(count); }
+  /// A root, context, PASID or interrupt entry, or a part of it, was read from memory.
+  virtual void on_table_read() {}
   virtual void on_walk_begin(SourceId, const WalkRequest&) {}
   virtual void on_walk_end(SourceId, const WalkRequest&, const WalkResponse&) {}
   virtual void on_invalidation_begin(const Invalidation&) {}

@@ -71,6 +71,12 @@ void RegisterFile::place_all() {
             {Slot::Kind::kRecord, static_cast<std::uint16_t>(index), static_cast<std::uint8_t>(word)});
 }
 
+void RegisterFile::add_window(std::uint64_t first, std::uint64_t bytes, Window window) {
+  for (std::uint64_t offset = first; offset < first + bytes; offset += kWordBytes)
+    place(offset, {Slot::Kind::kWindow, static_cast<std::uint16_t>(windows_.size()), 0});
+  windows_.push_back(std::move(window));
+}
+
 std::uint64_t RegisterFile::read(std::uint64_t offset, unsigned bytes) const {
   if (bytes == kWordBytes) return read_word(offset);
   return kLowHalf.of(read_word(offset)) | kHighHalf.of(read_word(offset + kWordBytes));
@@ -79,6 +85,7 @@ std::uint64_t RegisterFile::read(std::uint64_t offset, unsigned bytes) const {
 std::uint64_t RegisterFile::read_word(std::uint64_t offset) const {
   const Slot& s = slot(offset);
   if (s.kind == Slot::Kind::kNone) return 0;
+  if (s.kind == Slot::Kind::kWindow) return kLowHalf.get(windows_[s.index].read(offset));
   if (s.kind == Slot::Kind::kRecord) return half(s.word).get(records_[s.index].words[s.word / 2]);
   return half(s.word).get(visible(kRegisters[s.index], values_[s.index]));
 }
@@ -96,6 +103,7 @@ void RegisterFile::write_word(std::uint64_t offset, std::uint64_t value) {
   const Slot& s = slot(offset);
   if (s.kind == Slot::Kind::kNone) return;
   if (s.kind == Slot::Kind::kRecord) return write_record_word(s, value);
+  if (s.kind == Slot::Kind::kWindow) return windows_[s.index].write(offset, value);
   write_register(static_cast<RegId>(s.index), half(s.word).of(value), half(s.word).mask());
 }
 
@@ -130,6 +138,13 @@ std::uint64_t RegisterFile::initial_value(RegId id) const {
   if (id == RegId::kVER) return reg::kMAX.of(profile_.version_major) | reg::kMIN.of(profile_.version_minor);
   if (id == RegId::kCAP) return cap_value(profile_);
   if (id == RegId::kECAP) return ecap_value(profile_);
+  if (id == RegId::kPERFCAP) return perf::capability();
+  if (id == RegId::kPERFCFGOFF) return perf::kConfigurationOffset;
+  if (id == RegId::kPERFOVFOFF) return perf::kOverflowOffset;
+  if (id == RegId::kPERFCNTROFF) return perf::kCounterOffset;
+  if (id == RegId::kPERFEVNTCAP) return perf::events_of_group(0);
+  if (id == RegId::kECCAP3 && profile_.performance_counters)
+    return ecmd::kECNTS.mask() | ecmd::kDCNTS.mask() | ecmd::kFCNTS.mask() | ecmd::kUFCNTS.mask();
   std::uint64_t value = 0;
   for (const RegField& f : info(id).fields) value |= f.field.of(f.reset);
   return value;

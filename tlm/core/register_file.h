@@ -97,11 +97,18 @@ class RegisterFile {
  public:
   using WriteHook = std::function<void(const RegisterWrite&)>;
   using RecordHook = std::function<void(unsigned index)>;
+  /// Registers that somebody else keeps: `offset` is a multiple of 4.
+  struct Window {
+    std::function<std::uint64_t(std::uint64_t offset)> read;
+    std::function<void(std::uint64_t offset, std::uint64_t value)> write;
+  };
 
   /// Comes up as after a cold reset. Throws std::invalid_argument if registers placed by the profile overlap
   /// others or lie outside kUnitMmioSize.
   RegisterFile(const Profile& profile, Observer& observer);
 
+  /// Hands [first, first + bytes) to `window`. Throws std::invalid_argument as the constructor does.
+  void add_window(std::uint64_t first, std::uint64_t bytes, Window window);
   /// Called after a write to a register, and after a write to a fault recording register.
   void on_write(WriteHook hook) { write_hook_ = std::move(hook); }
   void on_record_write(RecordHook hook) { record_hook_ = std::move(hook); }
@@ -127,9 +134,9 @@ class RegisterFile {
  private:
   /// What a 4-byte word of the map belongs to.
   struct Slot {
-    enum class Kind : std::uint8_t { kNone, kRegister, kRecord };
+    enum class Kind : std::uint8_t { kNone, kRegister, kRecord, kWindow };
     Kind kind = Kind::kNone;
-    std::uint16_t index = 0;  ///< RegId or record number
+    std::uint16_t index = 0;  ///< RegId, record number or window number
     std::uint8_t word = 0;    ///< 32-bit word within the register or record
   };
   static constexpr unsigned kWordBytes = 4;
@@ -148,6 +155,7 @@ class RegisterFile {
   std::array<std::uint64_t, kRegCount> values_{};
   std::vector<frcd::Entry> records_;
   std::array<Slot, kUnitMmioSize / kWordBytes> slots_{};
+  std::vector<Window> windows_;
   WriteHook write_hook_;
   RecordHook record_hook_;
 };

@@ -112,7 +112,7 @@ const Profile& checked(const Profile& profile) {
 
 UnitCore::UnitCore(const Profile& profile, const CacheConfig& caches, Host& host, Observer& observer,
                    std::uint64_t seed)
-    : state_(checked(profile), caches, host, observer, seed),
+    : state_(checked(profile), caches, host, profile.performance_counters ? observers_ : observer, seed),
       faults_(state_),
       invalidator_(state_),
       queue_(state_, faults_, invalidator_),
@@ -122,6 +122,11 @@ UnitCore::UnitCore(const Profile& profile, const CacheConfig& caches, Host& host
       page_requests_(state_),
       protected_memory_(state_),
       walks_(state_) {
+  if (profile.performance_counters) {
+    observers_.add(observer);
+    observers_.add(performance_);
+    performance_.join(state_);
+  }
   state_.registers.on_write([this](const RegisterWrite& write) { on_write(write); });
   state_.registers.on_record_write([this](unsigned) { faults_.record_written(); });
 }
@@ -197,7 +202,10 @@ Result<Translation> UnitCore::path(const DmaRequest& request, Lookup lookup) con
 // ---- lookups of a request: caches first -----------------------------------------------------------------------
 
 ReadFunction UnitCore::table_reader() {
-  return [this](PhysAddr address, std::span<std::uint64_t> out) { return state_.host.read(address, out); };
+  return [this](PhysAddr address, std::span<std::uint64_t> out) {
+    state_.observer.on_table_read();
+    return state_.host.read(address, out);
+  };
 }
 
 ContextEntry UnitCore::context_of(Flight& flight, const RootPointer& root) {
@@ -462,6 +470,12 @@ void UnitCore::on_write(const RegisterWrite& write) {
       return queue_.control_written();
     case RegId::kPMEN:
       return protected_memory_.enable_written();
+    case RegId::kECMD:
+      return performance_.command_written(write);
+    case RegId::kPERFINTRSTS:
+      return performance_.status_written();
+    case RegId::kPERFINTRCTL:
+      return performance_.control_written();
     case RegId::kPRS:
       return page_requests_.status_written();
     case RegId::kPECTL:
@@ -493,6 +507,7 @@ void UnitCore::reset(ResetKind kind) {
   register_invalidation_.reset();
   page_requests_.reset();
   protected_memory_.reset();
+  performance_.reset();
   faults_.reset(kind);
   state_.host.revoke_dmi();
   state_.host.notify_progress();

@@ -18,7 +18,9 @@
 #include "tlm/core/invalidation_queue.h"
 #include "tlm/core/invalidator.h"
 #include "tlm/core/observer.h"
+#include "tlm/core/observer_list.h"
 #include "tlm/core/page_request_queue.h"
+#include "tlm/core/performance.h"
 #include "tlm/core/protected_memory.h"
 #include "tlm/core/register_file.h"
 #include "tlm/core/register_invalidation.h"
@@ -112,6 +114,8 @@ class UnitCore {
 
   void on_write(const RegisterWrite& write);
 
+  ObserverList observers_;
+  Performance performance_;
   UnitState state_;
   FaultLog faults_;
   Invalidator invalidator_;

@@ -25,7 +25,6 @@ enum class Misuse : std::uint8_t {
   kRegisterInvalidationWithQueue,     ///< CCMD/IOTLB command with QIES=1; ignored, ICC/IVT stay set
   kRegisterInvalidationWhilePending,  ///< second CCMD/IOTLB command before the first was done; ignored
   kQueueDisabledWhileBusy,            ///< QIE 1->0 with IQH != IQT; stops after the current descriptor
-  kSoftwareCommandWhilePending,       ///< ECMD written with ECRSP.IP=1; ignored
   kStatusWriteFailed,                 ///< a wait descriptor's status address gave a bus error; goes on
   kCount
 };

@@ -135,12 +135,59 @@ inline constexpr Field kFILTERS{"FILTERS", 36, 32};
 inline constexpr Field kINTERRUPT{"INTERRUPT", 50, 50};
 inline constexpr Field kSTRIDE{"STRIDE", 54, 52};
 inline constexpr Field kOFFSET{"OFFSET", 31, 0};
+inline constexpr Field kPIS{"PIS", 0, 0};  ///< PERFINTRSTS
+// ---- configuration register of a counter ----
+inline constexpr Field kINT{"INT", 1, 1};               ///< interrupt when it overflows
+inline constexpr Field kEGI{"EGI", 11, 8};              ///< event group
+inline constexpr Field kES{"ES", 59, 32};               ///< events that count, one bit each
+inline constexpr unsigned kConfigurationBytes = 0x100;  ///< from one counter's configuration to the next
+inline constexpr unsigned kEventCapabilityBytes = 8;    ///< from one group's PERFEVNTCAP to the next
+// ---- this unit: what its PERFCAP and offset registers say, and its events (groups and bits as Linux names them) ----
+inline constexpr unsigned kCounterCount = 2;
+inline constexpr unsigned kCounterWidth = 48;
+inline constexpr unsigned kGroupCount = 5;
+inline constexpr unsigned kConfigurationOffset = 0x700;
+inline constexpr unsigned kOverflowOffset = 0x900;
+inline constexpr unsigned kCounterOffset = 0xA00;
+inline constexpr unsigned kCounterStride = 0x400;  ///< PERFCAP.STRIDE = 0
+struct Event {
+  unsigned group;
+  std::uint64_t bit;
+};
+inline constexpr Event kRequests{0, 0x002};
+inline constexpr Event kMemoryReads{1, 0x001};  ///< of root, context, PASID and paging entries
+inline constexpr Event kPageRequestPosted{1, 0x040};
+inline constexpr Event kContextLookup{2, 0x001};
+inline constexpr Event kContextHit{2, 0x002};
+inline constexpr Event kPasidLookup{2, 0x004};
+inline constexpr Event kPasidHit{2, 0x008};
+inline constexpr Event kIotlbLookup{3, 0x001};
+inline constexpr Event kIotlbHit{3, 0x002};
+inline constexpr Event kInterruptLookup{4, 0x001};
+inline constexpr Event kEvents[] = {kRequests,    kMemoryReads, kPageRequestPosted, kContextLookup, kContextHit,
+                                    kPasidLookup, kPasidHit,    kIotlbLookup,       kIotlbHit,      kInterruptLookup};
+constexpr std::uint64_t events_of_group(unsigned group) {
+  std::uint64_t events = 0;
+  for (const Event& e : kEvents)
+    if (e.group == group) events |= e.bit;
+  return events;
+}
+constexpr std::uint64_t capability() {
+  return kCOUNTERS.of(kCounterCount) | kWIDTH.of(kCounterWidth) | kGROUPS.of(kGroupCount) | kINTERRUPT.of(1);
+}
 }  // namespace perf
 namespace ecmd {
 inline constexpr Field kCMD{"CMD", 7, 0};
-inline constexpr Field kOA{"OA", 63, 8};
+inline constexpr Field kOA{"OA", 63, 16};
 inline constexpr Field kOB{"OB", 63, 0};
 inline constexpr Field kIP{"IP", 0, 0};
+inline constexpr Field kSTATUS{"STATUS", 7, 1};  ///< 0 success
+inline constexpr std::uint64_t kInvalidCommand = 1;
+inline constexpr std::uint64_t kInvalidOperand = 2;
+inline constexpr Field kECNTS{"ECNTS", 48, 48};    ///< ECCAP3: enable counter
+inline constexpr Field kDCNTS{"DCNTS", 49, 49};    ///< disable counter
+inline constexpr Field kFCNTS{"FCNTS", 52, 52};    ///< freeze counters
+inline constexpr Field kUFCNTS{"UFCNTS", 53, 53};  ///< unfreeze counters
 inline constexpr std::uint64_t kEnableCounters = 0xF0;
 inline constexpr std::uint64_t kDisableCounters = 0xF1;
 inline constexpr std::uint64_t kFreezeCounters = 0xF4;
@@ -287,11 +334,11 @@ inline constexpr RegField kPrs[] = {{prq::kPPR, kRW1CS}, {prq::kPRO, kRW1CS}};
 inline constexpr RegField kPerfcap[] = {{perf::kCOUNTERS, kRO}, {perf::kWIDTH, kRO},     {perf::kGROUPS, kRO},
                                         {perf::kFILTERS, kRO},  {perf::kINTERRUPT, kRO}, {perf::kSTRIDE, kRO}};
 inline constexpr RegField kOffset32[] = {{perf::kOFFSET, kRO}};
-inline constexpr RegField kPerfSts[] = {{{"PIS", 0, 0}, kRW1CS}};
+inline constexpr RegField kPerfSts[] = {{perf::kPIS, kRW1CS}};
 inline constexpr RegField kRo64[] = {{{"VALUE", 63, 0}, kRO}};
 inline constexpr RegField kEcmdF[] = {{ecmd::kCMD, kRW}, {ecmd::kOA, kRW}};
 inline constexpr RegField kEceo[] = {{ecmd::kOB, kRW}};
-inline constexpr RegField kEcrsp[] = {{ecmd::kIP, kRO}};
+inline constexpr RegField kEcrsp[] = {{ecmd::kIP, kRO}, {ecmd::kSTATUS, kRO}};
 inline constexpr RegField kIva[] = {{iva::kADDR, kWO}, {iva::kIH, kWO}, {iva::kAM, kWO}};
 inline constexpr RegField kIotlb[] = {{iotlb_reg::kIVT, kRW}, {iotlb_reg::kIIRG, kRW}, {iotlb_reg::kIAIG, kRO},
                                       {iotlb_reg::kDR, kRW},  {iotlb_reg::kDW, kRW},   {iotlb_reg::kDID, kRW}};

@@ -5,13 +5,13 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "tlm/core/observer_list.h"
 #include "tlm/core/reference_walker.h"
 #include "tlm/unit/dma_path.h"
 #include "tlm/unit/host_adapter.h"
 #include "tlm/unit/lockstep_walker.h"
 #include "tlm/unit/memory_port.h"
 #include "tlm/unit/nb_pool.h"
-#include "tlm/unit/observer_list.h"
 #include "tlm/unit/rtl_walker.h"
 #include "tlm/unit/simulation.h"
 #include "tlm/unit/wave_signals.h"

@@ -18,6 +18,7 @@ class ObserverList final : public Observer {
   void on_restart(const DmaRequest& r) override { tell(&Observer::on_restart, r); }
   void on_end(const DmaRequest& r) override { tell(&Observer::on_end, r); }
   void on_cache(CacheId id, CacheEvent e, std::uint64_t n) override { tell(&Observer::on_cache, id, e, n); }
+  void on_table_read() override { tell(&Observer::on_table_read); }
   void on_walk_begin(SourceId s, const WalkRequest& r) override { tell(&Observer::on_walk_begin, s, r); }
   void on_walk_end(SourceId s, const WalkRequest& q, const WalkResponse& r) override {
     tell(&Observer::on_walk_end, s, q, r);
