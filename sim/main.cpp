@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// vtdsim: run, list, lint, explain.
+// vtdsim: run, list, lint, explain, decode.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 
 #include "sim/build.h"
 #include "sim/catalogue.h"
+#include "sim/decode/command.h"
 #include "sim/explain.h"
 #include "sim/report.h"
 #include "sim/runner.h"
@@ -263,6 +264,7 @@ int sc_main(int argc, char** argv) {
   explain_command->add_option("topic", topic, "reg, fault, entry, scenario, steps, places, image, hazards, commands")
       ->required();
   explain_command->add_option("arguments", words, "what to explain");
+  const DecodeCommand decode(app);
 
   try {
     app.parse(argc, argv);
@@ -275,6 +277,10 @@ int sc_main(int argc, char** argv) {
     if (*lint_command) return lint(o, words);
     if (*explain_command) {
       std::cout << (topic == "scenario" ? tell(o, words) : explain(topic, words));
+      return 0;
+    }
+    if (decode.called()) {
+      std::cout << decode.answer();
       return 0;
     }
   } catch (const std::invalid_argument& e) {

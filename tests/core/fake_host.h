@@ -89,10 +89,12 @@ class FakeHost : public Host {
     walks.push_back(request);
     PagingWalk walk(config_, request);
     while (!walk.ended()) {
-      if (const auto update = walk.next_update())
-        walk.updated(exchange(*update), broken.contains(update->address));
-      else
-        walk.consume(word(*walk.next_read()), broken.contains(*walk.next_read()));
+      if (const auto update = walk.next_update()) {
+        const bool swapped = exchange(*update);
+        walk.updated(swapped, broken.contains(update->address));
+        continue;
+      }
+      walk.consume(word(*walk.next_read()), broken.contains(*walk.next_read()));
     }
     const WalkResponse response = walk.result();
     if (on_walk) on_walk(request);

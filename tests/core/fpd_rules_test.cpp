@@ -8,7 +8,7 @@ namespace {
 
 class FpdRules : public RawScalable {};
 
-// ---- FPD  -------------------------------------------------------------------------------------------
+// ---- FPD -------------------------------------------------------------------------------------------------------
 
 TEST_F(FpdRules, FpdOfEveryEntryOnThePathCounts) {
   enum Where { kContext, kDir, kEntry };

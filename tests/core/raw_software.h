@@ -164,6 +164,32 @@ class RawScalable : public RawSoftware {
   void put(PhysAddr at, std::initializer_list<std::uint64_t> words) {
     for (const std::uint64_t word : words) host->words[at] = word, at += 8;
   }
+  // ---- invalidation queue, 256-bit descriptors ----
+  void queue_on(std::uint64_t iqa = kQueue | 1 << 11) {
+    write64(kIqa, iqa);
+    write32(kGcmd, 1U << 31 | 1U << 26);
+  }
+  /// Queues one descriptor; 0, or the IQERCD code with which the queue stopped. Then the descriptor is replaced by a
+  /// fence, so that the queue goes on.
+  unsigned submit(std::uint64_t low, std::uint64_t high = 0, std::uint64_t word2 = 0, std::uint64_t word3 = 0) {
+    const bool wide = (read64(kIqa) >> 11 & 1) != 0;
+    const std::uint64_t size = wide ? 32 : 16, head = read64(kIqh), tail = (head + size) % 0x1000;
+    put(kQueue + head, {low, high});
+    if (wide) put(kQueue + head + 16, {word2, word3});
+    write64(kIqt, tail);
+    if ((read32(kFsts) >> 4 & 1) == 0) {
+      EXPECT_EQ(read64(kIqh), tail);
+      return 0;
+    }
+    EXPECT_EQ(read64(kIqh), head) << "the head stays at a bad descriptor";
+    const unsigned code = read64(kIqercd) & 0xF;
+    put(kQueue + head, {0x45, 0});
+    if (wide) put(kQueue + head + 16, {0, 0});
+    write32(kFsts, 1U << 4);
+    EXPECT_EQ(read64(kIqh), tail) << "fetched again";
+    return code;
+  }
+
   /// Addresses of the entries of one path, by level.
   using Path = std::array<PhysAddr, 6>;
   /// Maps in a table of `levels`; entries above the leaf that are absent become `above`.

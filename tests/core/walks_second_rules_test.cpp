@@ -229,7 +229,8 @@ TEST_F(SecondStageRules, Reason87_ResultInTheInterruptRange) {
 TEST_F(SecondStageRules, Reason87_PassThroughToTheInterruptRange) {
   start_at();
   pasid_entry(1, kPassThrough | kAw4, kDid);
-  EXPECT_EQ(reason(with_pasid(dma_write(kDevice, 0xFEE0'1000), 1)), 0x87U);
+  EXPECT_EQ(reason(with_pasid(dma_write(kDevice, 0xFEE0'1000), 1)), 0x87U) << "no interrupt request: it has a PASID";
+  EXPECT_EQ(reason(with_pasid(dma_read(kDevice, 0xFEEF'FFFC), 1)), 0x87U);
   EXPECT_EQ(record_reason(0), 0x87U);
   EXPECT_EQ(address_of(with_pasid(dma_write(kDevice, 0xFEDF'FFFC), 1)), 0xFEDF'FFFCU);
   EXPECT_EQ(address_of(with_pasid(dma_write(kDevice, 0xFEF0'0000), 1)), 0xFEF0'0000U);

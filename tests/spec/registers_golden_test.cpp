@@ -105,8 +105,8 @@ TEST(Registers, FieldsHaveTheirBitsAndAccess) {
   expect_fields(RegId::kCCMD, {{"ICC", 63, 63, kRW},
                                {"CIRG", 62, 61, kRW},
                                {"CAIG", 60, 59, kRO},
-                               {"FM", 33, 32, kRW},
-                               {"SID", 31, 16, kRW},
+                               {"FM", 33, 32, kWO},
+                               {"SID", 31, 16, kWO},
                                {"DID", 15, 0, kRW}});
   expect_fields(RegId::kFSTS, {{"PFO", 0, 0, kRW1CS},
                                {"PPF", 1, 1, kROS},

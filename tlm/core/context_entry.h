@@ -28,7 +28,7 @@ struct ContextEntry {
   bool rid_privileged = false;    ///< RID_PRIV
   Pasid rid_pasid{};              ///< of requests without PASID
   PhysAddr directory = 0;         ///< PASIDDIRPTR
-  std::uint32_t pasid_count = 0;  ///< PASIDs that the directory covers
+  std::uint32_t pasid_count = 0;  ///< PASIDs that the directory covers, and PSS allows
   // ---- both ----
   bool fault_disabled = false;  ///< FPD
   FaultReason fault = FaultReason::kNone;

@@ -37,6 +37,7 @@ bool FaultLog::record(const DmaRequest& request, FaultReason reason, bool disabl
   RegisterFile& registers = state_.registers;
   if (disabled && info(reason).qualified) return false;
   if (registers.field(RegId::kFSTS, fsts::kPFO) != 0) return false;
+  if (state_.profile.collapse_faults && pending(request.source)) return false;
   if (registers.record(next_).get(frcd::kF) != 0) {
     set_cause(fsts::kPFO);
     return false;
@@ -54,6 +55,14 @@ bool FaultLog::record(const DmaRequest& request, FaultReason reason, bool disabl
     set_cause(fsts::kPPF);
   }
   return true;
+}
+
+bool FaultLog::pending(SourceId source) const {
+  for (unsigned i = 0; i < state_.registers.record_count(); ++i) {
+    const frcd::Entry& entry = state_.registers.record(i);
+    if (entry.get(frcd::kF) != 0 && entry.get(frcd::kSID) == source.value) return true;
+  }
+  return false;
 }
 
 void FaultLog::raise_queue_error(QueueError error) {

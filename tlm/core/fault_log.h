@@ -32,6 +32,8 @@ class FaultLog {
   void set_cause(const Field& cause);
   void withdraw_if_clear();
   [[nodiscard]] bool any_cause() const;
+  /// True if a record of `source` has not been cleared yet.
+  [[nodiscard]] bool pending(SourceId source) const;
 
   UnitState& state_;
   EventMessage event_;

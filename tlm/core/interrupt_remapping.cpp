@@ -21,16 +21,31 @@ Translation replaced_by(const DmaRequest& request, std::optional<InterruptMessag
   return result;
 }
 
-/// Reserved bits of a remappable request: address [1:0]; the data, of which only the subhandle may be set.
+/// Reserved bits of a remappable request: address [1:0], data [31:16]. Without SHV the lower half of the data is
+/// ignored (an IOAPIC sends its vector there).
 bool malformed(const DmaRequest& request) {
   namespace ir = interrupt_request;
   if (!request.data || request.length != sizeof(std::uint32_t) || ir::kADDRESS_MBZ.get(request.address) != 0)
     return true;
-  const bool subhandle = ir::kSHV.get(request.address) != 0;
-  return subhandle ? ir::kDATA_MBZ.get(*request.data) != 0 : *request.data != 0;
+  return ir::kDATA_MBZ.get(*request.data) != 0;
 }
 
-/// SVT, SQ and SID (VT-d 9.10).
+}  // namespace
+
+bool is_interrupt_request(const DmaRequest& request) {
+  return request.access == Access::kWrite && request.type == AddressType::kUntranslated && !request.pasid &&
+         !request.page_request && in_interrupt_range(request.address);
+}
+
+std::optional<std::uint32_t> interrupt_index(const DmaRequest& request) {
+  namespace ir = interrupt_request;
+  if (ir::kFORMAT.get(request.address) == 0) return std::nullopt;
+  constexpr Field kHigh{"HANDLE_15", 15, 15};
+  const std::uint64_t handle = ir::kHANDLE.get(request.address) | kHigh.of(ir::kHANDLE_HIGH.get(request.address));
+  const std::uint64_t subhandle = ir::kSHV.get(request.address) != 0 ? ir::kSUBHANDLE.get(request.data.value_or(0)) : 0;
+  return static_cast<std::uint32_t>(handle + subhandle);
+}
+
 bool source_valid(const irte::Entry& entry, SourceId source) {
   const SourceId wanted{static_cast<std::uint16_t>(entry.get(irte::kSID))};
   switch (static_cast<SourceValidation>(entry.get(irte::kSVT))) {
@@ -49,29 +64,13 @@ bool source_valid(const irte::Entry& entry, SourceId source) {
   return false;
 }
 
-}  // namespace
-
-bool is_interrupt_request(const DmaRequest& request) {
-  return request.access == Access::kWrite && request.type == AddressType::kUntranslated && !request.pasid &&
-         !request.page_request && in_interrupt_range(request.address);
-}
-
-std::optional<std::uint32_t> interrupt_index(const DmaRequest& request) {
-  namespace ir = interrupt_request;
-  if (ir::kFORMAT.get(request.address) == 0 || malformed(request)) return std::nullopt;
-  constexpr Field kHigh{"HANDLE_15", 15, 15};
-  const std::uint64_t handle = ir::kHANDLE.get(request.address) | kHigh.of(ir::kHANDLE_HIGH.get(request.address));
-  const std::uint64_t subhandle = ir::kSHV.get(request.address) != 0 ? ir::kSUBHANDLE.get(*request.data) : 0;
-  return static_cast<std::uint32_t>(handle + subhandle);
-}
-
-FaultReason check_interrupt_entry(const Profile& profile, const irte::Entry& entry, SourceId source) {
+FaultReason check_interrupt_entry(const Profile& profile, const irte::Entry& entry) {
   const bool posted = entry.get(irte::kIM) != 0;
   if (posted && !profile.posted_interrupts) return FaultReason::kIrReserved;
   if (entry.any(posted ? irte::kReservedPosted : irte::kReserved)) return FaultReason::kIrReserved;
   if (static_cast<SourceValidation>(entry.get(irte::kSVT)) == SourceValidation::kReserved)
     return FaultReason::kIrReserved;
-  return source_valid(entry, source) ? FaultReason::kNone : FaultReason::kIrSourceValidation;
+  return FaultReason::kNone;
 }
 
 InterruptMessage remapped_message(const irte::Entry& entry, bool extended) {
@@ -101,12 +100,11 @@ Result<Translation> InterruptRemapping::remap(Flight& flight) {
     return refuse(request, FaultReason::kIrCompatibilityBlocked);
   }
   const auto index = interrupt_index(request);
-  if (!index) return refuse(request, FaultReason::kIrReservedInRequest);
+  if (malformed(request)) return refuse(request, FaultReason::kIrReservedInRequest);
 
   const Lookup found = entry_of(flight, *index);
   if (found.fault != FaultReason::kNone) return refuse(request, found.fault);
-  const FaultReason reason = check_interrupt_entry(state_.profile, found.entry, request.source);
-  if (reason != FaultReason::kNone) return refuse(request, reason);
+  if (!source_valid(found.entry, request.source)) return refuse(request, FaultReason::kIrSourceValidation);
   if (found.entry.get(irte::kIM) != 0) return post(flight, found.entry);
   return replaced_by(request, remapped_message(found.entry, extended));
 }
@@ -125,6 +123,8 @@ InterruptRemapping::Lookup InterruptRemapping::entry_of(Flight& flight, std::uin
   if (!state_.host.read(address, found.entry.words)) return {.fault = FaultReason::kIrTableAccess};
   flight.fault_disabled = found.entry.get(irte::kFPD) != 0;
   if (found.entry.get(irte::kP) == 0) return {.fault = FaultReason::kIrNotPresent};
+  if (const auto bad = check_interrupt_entry(state_.profile, found.entry); bad != FaultReason::kNone)
+    return {.fault = bad};
   const bool stale =
       flight.generation != state_.generation ||
       state_.log.any_since(flight.epoch, [&](const Invalidation& i) { return covers_interrupt(i, index); });
@@ -138,7 +138,8 @@ InterruptRemapping::Lookup InterruptRemapping::entry_of(Flight& flight, std::uin
 Result<Translation> InterruptRemapping::post(Flight& flight, const irte::Entry& entry) {
   const DmaRequest& request = flight.request;
   constexpr Field kUpper{"UPPER", 63, 32};
-  const PhysAddr descriptor = kUpper.of(entry.get(irte::kPDAH)) | (entry.address(irte::kPDAL) & bit_range(31, 6));
+  constexpr Field kLower{"LOWER", 31, 6};
+  const PhysAddr descriptor = kUpper.of(entry.get(irte::kPDAH)) | kLower.of(entry.get(irte::kPDAL));
   const auto word_address = [&](unsigned word) { return descriptor + word * sizeof(std::uint64_t); };
   // What is reserved is looked at before anything is posted.
   const PhysAddr control_address = word_address(posted::kControlWord);

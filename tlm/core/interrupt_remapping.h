@@ -12,10 +12,12 @@ namespace vtd {
 
 /// A write to FEEx_xxxx without PASID is an interrupt request (VT-d 3.14).
 [[nodiscard]] bool is_interrupt_request(const DmaRequest& request);
-/// The index that a remappable request names; nullopt in compatibility format and where the request is malformed.
+/// The index that a remappable request names; nullopt in compatibility format.
 [[nodiscard]] std::optional<std::uint32_t> interrupt_index(const DmaRequest& request);
-/// Checks a present entry: kIrReserved, kIrSourceValidation or kNone.
-[[nodiscard]] FaultReason check_interrupt_entry(const Profile& profile, const irte::Entry& entry, SourceId source);
+/// Checks the format of a present entry: kIrReserved or kNone.
+[[nodiscard]] FaultReason check_interrupt_entry(const Profile& profile, const irte::Entry& entry);
+/// SVT, SQ and SID (VT-d 9.10): whether `source` may use the entry.
+[[nodiscard]] bool source_valid(const irte::Entry& entry, SourceId source);
 /// The message of a remapped (not posted) entry; `extended`: 32-bit destinations.
 [[nodiscard]] InterruptMessage remapped_message(const irte::Entry& entry, bool extended);
 

@@ -5,6 +5,7 @@ namespace vtd {
 
 bool Invalidator::perform(const Invalidation& asked) {
   Invalidation invalidation = asked;
+  invalidation.domain.value = static_cast<std::uint16_t>(asked.domain.value % domain_count(state_.profile));
   invalidation.drain_reads = asked.drain_reads && state_.profile.drain_read;
   invalidation.drain_writes = asked.drain_writes && state_.profile.drain_write;
 

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "tlm/core/register_file.h"
+
 namespace vtd {
 namespace {
 
@@ -29,10 +31,40 @@ void check_ranges(const Profile& p) {
   require(p.pasid_bits >= 1 && p.pasid_bits <= 20, "PASIDs must have 1..20 bits");
 }
 
+/// Registers that the profile places must not lie on others.
+void check_places(const Profile& p) {
+  struct Range {
+    const char* name;
+    std::uint64_t first;
+    std::uint64_t bytes;
+  };
+  const Range placed[] = {
+      {"FRO: the fault records", p.fault_record_offset, std::uint64_t{p.fault_records} * frcd::kBytes},
+      {"IRO: IVA and IOTLB", p.iotlb_offset, 16}};
+  const auto meet = [](const Range& a, const Range& b) {
+    return a.first < b.first + b.bytes && b.first < a.first + a.bytes;
+  };
+  const auto clash = [](const Range& a, const char* other) {
+    throw std::invalid_argument(std::string(a.name) + " lie on " + other);
+  };
+  for (const Range& range : placed) {
+    if (range.first + range.bytes > kUnitMmioSize) clash(range, "addresses beyond the unit");
+    for (const Register& reg : kRegisters)
+      if (reg.offset != Register::kPlaced && implemented(reg.id, p) &&
+          meet(range, {reg.name, reg.offset, reg.bits / 8U}))
+        clash(range, reg.name);
+    constexpr std::uint64_t kCounterEnd = perf::kCounterOffset + (perf::kCounterCount - 1) * perf::kCounterStride + 8;
+    const Range counters{"", perf::kConfigurationOffset, kCounterEnd - perf::kConfigurationOffset};
+    if (p.performance_counters && meet(range, counters)) clash(range, "the performance counters");
+  }
+  if (meet(placed[0], placed[1])) clash(placed[1], "the fault records");
+}
+
 }  // namespace
 
 void check_profile(const Profile& p) {
   check_ranges(p);
+  check_places(p);
   needs(p.scalable_mode, "SMTS", p.queued_invalidation, "QI");
   needs(p.scalable_mode, "SMTS", p.second_stage || p.first_stage, "SSTS or FSTS");
   needs(p.first_stage, "FSTS", p.scalable_mode, "SMTS");
@@ -47,7 +79,7 @@ void check_profile(const Profile& p) {
   needs(p.rid_pasid, "RPS", p.scalable_mode, "SMTS");
   needs(p.rid_privileged, "RPRIVS", p.scalable_mode && p.supervisor_requests, "SMTS and SRS");
   needs(p.supervisor_requests, "SRS", p.first_stage, "FSTS");
-  needs(p.execute_requests, "ERS", p.first_stage, "FSTS");
+  needs(p.execute_requests, "ERS", p.first_stage && p.pasid, "FSTS and PASID");
   needs(p.device_tlb, "DT", p.queued_invalidation, "QI");
   needs(p.page_requests, "PRS", p.device_tlb && p.scalable_mode, "DT and SMTS");
   needs(p.page_request_drain, "PDS", p.page_requests, "PRS");

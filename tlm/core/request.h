@@ -93,7 +93,8 @@ struct Translation {
 
 /// Why a request was blocked. Already recorded where the architecture says so.
 struct Fault {
-  FaultReason reason = FaultReason::kNone;  ///< kNone: reset, protected memory or abort-DMA mode; nothing is recorded
+  FaultReason reason = FaultReason::kNone;  ///< kNone, nothing is recorded: reset, protected memory,
+                                            ///< abort-DMA mode, translation request with TE=0
   SourceId source{};
   Iova address = 0;
   Access access = Access::kRead;

@@ -23,6 +23,11 @@ AddressSpace no_space(FaultReason reason, bool fault_disabled) {
   return space;
 }
 
+/// Hardware does not implement the bits of a DID beyond its width (VT-d 9.3).
+DomainId domain_of(const Profile& profile, std::uint64_t did) {
+  return DomainId{static_cast<std::uint16_t>(did % domain_count(profile))};
+}
+
 bool reserved_bits_set(const root::Entry& raw, unsigned host_address_width) {
   constexpr std::array<std::uint64_t, 2> kReserved{bit_range(11, 1), bit_range(63, 0)};
   return raw.any(kReserved) || beyond_width(raw.address(root::kCTP), host_address_width);
@@ -137,7 +142,7 @@ ContextEntry check_context(const Profile& profile, const ctx::Entry& raw) {
   ContextEntry entry;
   entry.type = type;
   entry.device_tlb = type == TranslationType::kDeviceTlb;
-  entry.domain = DomainId{static_cast<std::uint16_t>(raw.get(ctx::kDID))};
+  entry.domain = domain_of(profile, raw.get(ctx::kDID));
   entry.table = raw.address(ctx::kSSPTPTR);
   entry.levels = static_cast<std::uint8_t>(levels);
   entry.fault_disabled = fpd;
@@ -158,6 +163,7 @@ ContextEntry check_context(const Profile& profile, const sctx::Entry& raw) {
   entry.rid_pasid = Pasid{static_cast<std::uint32_t>(raw.get(sctx::kRID_PASID))};
   entry.directory = raw.address(sctx::kPASIDDIRPTR);
   entry.pasid_count = pasids_of_pdts(static_cast<unsigned>(raw.get(sctx::kPDTS)));
+  if (profile.pasid) entry.pasid_count = std::min(entry.pasid_count, std::uint32_t{1} << profile.pasid_bits);
   entry.fault_disabled = fpd;
   if (entry.rid_pasid.value >= entry.pasid_count) return faulted(FaultReason::kSmRidPasid, fpd);
   return entry;
@@ -199,7 +205,7 @@ AddressSpace check_pasid_entry(const Profile& profile, const pasid::Entry& raw) 
   AddressSpace space;
   space.pass_through = modes->pass_through;
   space.kind = !modes->first ? WalkKind::kSecondStage : modes->second ? WalkKind::kNested : WalkKind::kFirstStage;
-  space.domain = DomainId{static_cast<std::uint16_t>(raw.get(pasid::kDID))};
+  space.domain = domain_of(profile, raw.get(pasid::kDID));
   space.second_root = raw.address(pasid::kSSPTPTR);
   space.second_levels = static_cast<std::uint8_t>(levels_of_aw(static_cast<unsigned>(raw.get(pasid::kAW))));
   space.first_root = raw.address(pasid::kFSPTPTR);
@@ -264,11 +270,11 @@ FaultReason request_fault(const Profile& profile, const ContextEntry& context, c
   if (space.first_stage() && is_privileged(context, request) && !space.supervisor)
     return FaultReason::kSmSupervisorDisabled;
   if (space.first_stage() && request.execute && !space.execute) return FaultReason::kSmExecuteDisabled;
-  if (!request.pasid && in_interrupt_range(request.address))
-    return scalable ? FaultReason::kSmInterruptRange : FaultReason::kInterruptRange;
-  const FaultReason beyond = scalable ? FaultReason::kSsBeyondWidth : FaultReason::kAddressBeyondWidth;
   // Without tables, or with a translated address, the request's address is the host address.
   const bool identity = space.pass_through || request.type == AddressType::kTranslated;
+  if ((!request.pasid || identity) && in_interrupt_range(request.address))
+    return scalable ? FaultReason::kSmInterruptRange : FaultReason::kInterruptRange;
+  const FaultReason beyond = scalable ? FaultReason::kSsBeyondWidth : FaultReason::kAddressBeyondWidth;
   if (identity && beyond_width(request.address, profile.host_address_width)) return beyond;
   if (request.type == AddressType::kTranslated || space.first_stage()) return FaultReason::kNone;
   // A scalable pass-through entry ignores AW.

@@ -55,8 +55,8 @@ struct RootPointer {
 [[nodiscard]] bool is_privileged(const ContextEntry& context, const DmaRequest& request);
 
 /// What can be said of a request once its address space is known, before any paging entry is read:
-/// kSmSupervisorDisabled, kSmExecuteDisabled, kInterruptRange or kSmInterruptRange (requests without PASID to
-/// FEEx_xxxx that are no interrupts), kAddressBeyondWidth or kSsBeyondWidth, or kNone.
+/// kSmSupervisorDisabled, kSmExecuteDisabled, kInterruptRange or kSmInterruptRange (requests to FEEx_xxxx
+/// without PASID that are no interrupts, or without translation), kAddressBeyondWidth or kSsBeyondWidth, or kNone.
 [[nodiscard]] FaultReason request_fault(const Profile& profile, const ContextEntry& context, const AddressSpace& space,
                                         const DmaRequest& request);
 

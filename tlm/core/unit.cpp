@@ -62,6 +62,8 @@ Translation through(const IotlbEntry& leaf, const Asked& asked, bool page_snoop,
   result.page_size = leaf.page_size();
   result.readable = reachable && leaf.readable;
   result.writable = reachable && may_write(asked, leaf.rights());
+  // A device that is told W writes without asking again: only where D need not be set any more.
+  if (request.type == AddressType::kTranslationRequest && leaf.clean) result.writable = false;
   result.executable = asked.execute && leaf.executable && result.readable;
   result.privileged = asked.privileged;
   result.snoop = leaf.snoop || page_snoop;
@@ -91,6 +93,18 @@ bool cacheable(FaultReason reason) {
 
 bool meets_interrupt_range(std::uint64_t first, std::uint64_t size) {
   return first < kInterruptBase + kInterruptSize && first + (size - 1) >= kInterruptBase;
+}
+
+/// Walks as often as the request needs: a legacy walk judges the rights of one access, the answer to a translation
+/// request tells both.
+template <typename Run>
+auto for_all_rights(const DmaRequest& request, WalkRequest walk, Run run) {
+  if (walk.kind != WalkKind::kLegacy || request.type != AddressType::kTranslationRequest) return run(walk);
+  walk.access = Access::kRead;
+  const auto leaf = run(walk);
+  if (leaf.fault != FaultReason::kReadPermission) return leaf;
+  walk.access = Access::kWrite;
+  return run(walk);
 }
 
 Fault refuse(const DmaRequest& request, FaultReason reason) {
@@ -173,6 +187,7 @@ Result<Translation> UnitCore::path(const DmaRequest& request, Lookup lookup) con
   const RootPointer root = state_.root;  // the whole pass sees one root, old or new
   if (is_interrupt_request(request)) return lookup.interrupt();
   if (!lookup.remapped()) {
+    if (request.type == AddressType::kTranslationRequest) return refuse(request, FaultReason::kNone);
     if (protected_memory_.blocks(request.address, request.length)) return refuse(request, FaultReason::kNone);
     return untranslated(request);
   }
@@ -274,16 +289,7 @@ UnitCore::Leaf UnitCore::leaf_of(Flight& flight, const ContextEntry& context, co
     const bool usable = cached->fault == FaultReason::kNone ? !must_set_dirty : cached->access == request.access;
     if (usable) return {.entry = *cached, .hit = true, .fault = cached->fault};
   }
-  if (space.scalable() || request.type != AddressType::kTranslationRequest) return walk_for(flight, space, walk);
-
-  // A legacy walk judges the rights of one access; the answer to a translation request needs both.
-  WalkRequest read = walk;
-  read.access = Access::kRead;
-  const Leaf readable = walk_for(flight, space, read);
-  if (readable.fault != FaultReason::kReadPermission) return readable;
-  WalkRequest write = walk;
-  write.access = Access::kWrite;
-  return walk_for(flight, space, write);
+  return for_all_rights(request, walk, [&](const WalkRequest& w) { return walk_for(flight, space, w); });
 }
 
 UnitCore::Leaf UnitCore::walk_for(Flight& flight, const AddressSpace& space, const WalkRequest& walk) {
@@ -393,8 +399,10 @@ class UnitCore::DebugLookup {
       std::uint64_t data = 0;
       return read_(address, std::span(&data, 1)) ? std::optional(data) : std::nullopt;
     };
-    const auto response = reference_walk(walker_config(state_.profile), walk_request(context, space, request_), entry);
-    return {.entry = iotlb_entry(response), .fault = response.fault};
+    return for_all_rights(request_, walk_request(context, space, request_), [&](const WalkRequest& walk) -> Leaf {
+      const auto response = reference_walk(walker_config(state_.profile), walk, entry);
+      return {.entry = iotlb_entry(response), .fault = response.fault};
+    });
   }
 
  private:

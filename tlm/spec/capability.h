@@ -123,6 +123,8 @@ struct Profile {
   bool page_requests = false;            ///< PRS
   bool performance_counters = false;     ///< PMS
   bool abort_dma = false;                ///< ADMS: TTM 11
+  /// Not announced anywhere: a fault of a source-id that has a record pending is dropped silently (VT-d 7.2.1).
+  bool collapse_faults = false;
   // ---- scalable mode ----
   bool scalable_mode = false;        ///< SMTS
   bool second_stage = false;         ///< SSTS (legacy mode needs no such bit)

@@ -63,6 +63,7 @@ inline constexpr std::array kProfileFlags{
     ProfileFlag{"page_requests", "PRS", &Profile::page_requests},
     ProfileFlag{"performance_counters", "PMS", &Profile::performance_counters},
     ProfileFlag{"abort_dma", "ADMS", &Profile::abort_dma},
+    ProfileFlag{"collapse_faults", "a source-id has one fault pending at most", &Profile::collapse_faults},
     ProfileFlag{"scalable_mode", "SMTS", &Profile::scalable_mode},
     ProfileFlag{"second_stage", "SSTS", &Profile::second_stage},
     ProfileFlag{"first_stage", "FSTS", &Profile::first_stage},

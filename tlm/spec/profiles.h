@@ -42,9 +42,11 @@ constexpr Profile qemu72_profile() {
   p.fault_record_offset = 0x220;
   p.iotlb_offset = 0xF0;
   p.levels4 = p.levels5 = false;
+  p.zero_length_read = false;
   p.coherent = false;
   p.snoop_control = false;
   p.interrupt_remapping = true;
+  p.collapse_faults = true;
   return p;
 }
 

@@ -309,7 +309,7 @@ inline constexpr RegField kGsts[] = {{gsts::kTES, kRO},  {gsts::kRTPS, kRO},  {g
                                      {gsts::kIRES, kRO}, {gsts::kIRTPS, kRO}, {gsts::kCFIS, kRO}};
 inline constexpr RegField kRtaddr[] = {{rtaddr::kRTA, kRW}, {rtaddr::kTTM, kRW}};
 inline constexpr RegField kCcmd[] = {{ccmd::kICC, kRW}, {ccmd::kCIRG, kRW}, {ccmd::kCAIG, kRO},
-                                     {ccmd::kFM, kRW},  {ccmd::kSID, kRW},  {ccmd::kDID, kRW}};
+                                     {ccmd::kFM, kWO},  {ccmd::kSID, kWO},  {ccmd::kDID, kRW}};
 inline constexpr RegField kFsts[] = {{fsts::kPFO, kRW1CS}, {fsts::kPPF, kROS},   {fsts::kAFO, kRO},
                                      {fsts::kAPF, kRO},    {fsts::kIQE, kRW1CS}, {fsts::kICE, kRW1CS},
                                      {fsts::kITE, kRW1CS}, {fsts::kPRO, kRO},    {fsts::kFRI, kROS}};
