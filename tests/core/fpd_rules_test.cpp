@@ -18,7 +18,7 @@ TEST_F(FpdRules, FpdOfEveryEntryOnThePathCounts) {
     bool qualified;  // access errors are recorded whatever FPD says
   } const cases[] = {
       {0x41, kContext, true}, {0x42, kContext, true}, {0x44, kContext, true},  {0x45, kContext, true},
-      {0x46, kContext, true}, {0x48, kContext, true}, {0x50, kContext, false}, {0x51, kDir, true},
+      {0x46, kContext, true}, {0x43, kContext, true}, {0x50, kContext, false}, {0x51, kDir, true},
       {0x52, kDir, true},     {0x58, kDir, false},    {0x59, kEntry, true},    {0x5A, kEntry, true},
       {0x5B, kEntry, true},   {0x5D, kEntry, true},   {0x79, kEntry, true},    {0x7A, kEntry, true},
       {0x7B, kEntry, true},   {0x78, kEntry, true},   {0x84, kEntry, true},    {0x86, kEntry, true},
@@ -45,7 +45,7 @@ TEST_F(FpdRules, FpdOfEveryEntryOnThePathCounts) {
         case 0x46:
           r = with_pasid(r, 0x2000);
           break;
-        case 0x48:
+        case 0x43:
           host->words[at[0] + 8] = 0x2000;
           break;
         case 0x50:

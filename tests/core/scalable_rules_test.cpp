@@ -258,15 +258,25 @@ TEST_F(ScalableRules, Reason46_PasidBeyondTheDirectory) {
   }
 }
 
-TEST_F(ScalableRules, Reason48_RidPasidBeyondTheDirectory) {
+TEST_F(ScalableRules, Reason43_RidPasidBeyondTheDirectory) {
   for (unsigned pdts = 0; pdts < 7; ++pdts) {
     const unsigned limit = 1U << (pdts + 13);
     mapped();
     scalable_context(kDevice, kDirectory | std::uint64_t{pdts} << 9, limit);
     host->words[kDirectory + limit / 64 * 8] = kPasidTable | 1;
-    EXPECT_EQ(read_fault(), 0x48U) << "PDTS " << pdts;
-    EXPECT_EQ(record_high(0), 1ULL << 63 | 1ULL << 62 | 0x48ULL << 32 | kDevice.value);
+    EXPECT_EQ(read_fault(), 0x43U) << "PDTS " << pdts;
+    EXPECT_EQ(record_high(0), 1ULL << 63 | 1ULL << 62 | 0x43ULL << 32 | kDevice.value);
   }
+}
+
+TEST_F(ScalableRules, Reason48_RidPasidWiderThanPss) {
+  Profile p = full_profile();
+  p.pasid_bits = 12;
+  mapped(p);
+  scalable_context(kDevice, kDirectory | 7ULL << 9, 0x1000);
+  host->words[kDirectory + 0x1000 / 64 * 8] = kPasidTable | 1;
+  EXPECT_EQ(read_fault(), 0x48U);
+  EXPECT_EQ(record_high(0), 1ULL << 63 | 1ULL << 62 | 0x48ULL << 32 | kDevice.value);
 }
 
 // ---- PASID directory -------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <initializer_list>
+#include <tuple>
 
 namespace vtd::oracle {
 namespace {
@@ -46,7 +48,8 @@ using Record = std::optional<FaultRecord>;
 
 bool reserved_before_rights(Mode mode, const Record& ours, const Record& theirs) {
   if (!same_place(ours, theirs)) return false;
-  if (mode == Mode::kFirstStage) return one_of(theirs->reason, {0x81, 0x85}) && one_of(ours->reason, {0x71, 0x72});
+  if (mode == Mode::kFirstStage)
+    return one_of(theirs->reason, {0x81, 0x85}) && one_of(ours->reason, {0x70, 0x71, 0x72, 0x81, 0x85});
   return one_of(theirs->reason, {5, 6}) && one_of(ours->reason, {0xC, 0x7A, 0x78});
 }
 
@@ -113,6 +116,11 @@ bool context_domain_as_global(std::uint64_t offset, std::uint64_t ours, std::uin
          theirs == ((ours & ~kCaig) | std::uint64_t{1} << 59);
 }
 
+/// For rules about memory.
+bool nothing(std::uint64_t, std::uint64_t, std::uint64_t) {
+  return false;
+}
+
 bool invalid_context(Mode mode, const Record& ours, const Record& theirs) {
   return mode != Mode::kLegacy && same_place(ours, theirs) && theirs->reason == 3 &&
          one_of(ours->reason, {0x50, 0x5B, 0x43, 0x48});
@@ -163,7 +171,14 @@ const std::vector<RegisterRule>& register_rules() {
       {"context-domain-as-global",
        "QEMU performs a domain-selective context invalidation globally, and says so in CAIG (oracle.md A2): allowed, "
        "ours is exact (vtd.md 4.2)",
-       context_domain_as_global}};
+       context_domain_as_global},
+      {"accessed-dirty-differ",
+       "QEMU 10 does not set D when a write hits an IOTLB entry that a read has filled (oracle.md B15), sets no A "
+       "below "
+       "an entry that denies the access, and sets A and D in a leaf that leads to the interrupt range; D must be set "
+       "before "
+       "the write, A of every entry used but not of the one that faults (vtd.md 2.7, 3.8)",
+       nothing}};
   return kRules;
 }
 
@@ -230,11 +245,23 @@ Difference compare(Mode mode, const Case& c, const std::vector<std::uint64_t>& o
   return {};
 }
 
-Difference compare_memory(std::span<const std::uint8_t> ours, std::span<const std::uint8_t> theirs) {
-  const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs.begin());
-  if (a == ours.end()) return {};
-  const auto at = kArena + static_cast<std::uint64_t>(a - ours.begin());
-  return {"memory", fmt::format("memory at {:#x}: ours {:#04x}, QEMU {:#04x}", at, *a, *b)};
+Difference compare_memory(Mode mode, std::span<const std::uint8_t> ours, std::span<const std::uint8_t> theirs,
+                          Tally& tally) {
+  constexpr std::uint8_t kAccessed = 0x20;
+  constexpr std::uint8_t kDirty = 0x40;
+  auto a = ours.begin();
+  for (auto b = theirs.begin();; ++a, ++b) {
+    std::tie(a, b) = std::mismatch(a, ours.end(), b);
+    if (a == ours.end()) return {};
+    const auto offset = static_cast<std::uint64_t>(a - ours.begin());
+    const bool table = mode == Mode::kFirstStage && offset < kArenaSize / 2 && offset % 8 == 0;
+    std::uint64_t entry = 0;
+    if (table) std::memcpy(&entry, &*a, sizeof entry);
+    const bool dirty_lacking = (*b & ~*a & kDirty) == 0 || in_interrupt_range(entry & ~std::uint64_t{0xFFF});
+    if (!table || !dirty_lacking || ((*a ^ *b) & ~(kAccessed | kDirty)) != 0)
+      return {"memory", fmt::format("memory at {:#x}: ours {:#04x}, QEMU {:#04x}", kArena + offset, *a, *b)};
+    ++tally.rule_uses["accessed-dirty-differ"];
+  }
 }
 
 const std::vector<Required>& required_cells(Mode mode) {

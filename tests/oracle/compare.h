@@ -60,8 +60,10 @@ struct Difference {
 [[nodiscard]] Difference compare(Mode mode, const Case& c, const std::vector<std::uint64_t>& ours,
                                  const std::vector<std::uint64_t>& theirs, Tally& tally);
 
-/// The first byte that differs between two arenas.
-[[nodiscard]] Difference compare_memory(std::span<const std::uint8_t> ours, std::span<const std::uint8_t> theirs);
+/// The first byte that differs between two arenas. In first-stage tables QEMU may lack D bits that we have set,
+/// and A bits may differ; counted into `tally` as rule "accessed-dirty-differ".
+[[nodiscard]] Difference compare_memory(Mode mode, std::span<const std::uint8_t> ours,
+                                        std::span<const std::uint8_t> theirs, Tally& tally);
 
 /// What a histogram must hold: cells whose text contains all words, and how many at least per 20 000 DMAs.
 struct Required {

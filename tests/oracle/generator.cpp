@@ -128,7 +128,7 @@ std::uint64_t Generator::table_entry(std::uint64_t page) const {
 
 std::uint64_t Generator::leaf_entry(std::uint64_t page, unsigned level) {
   const std::uint64_t size = level > 1 ? bit(7) : 0;
-  if (config_.mode == Mode::kFirstStage) return page | size | 1 | (chance(85) ? 2 : 0) | (chance(92) ? 4 : 0);
+  if (config_.mode == Mode::kFirstStage) return page | size | 1 | (chance(92) ? 2 : 0) | (chance(92) ? 4 : 0);
   const std::uint64_t pick = below(100);
   const std::uint64_t rights = pick < 88 ? 3 : pick < 90 ? 1 : 2;
   // Bits that are to be ignored.
@@ -344,7 +344,7 @@ void Generator::mutate_middle(Domain& domain) {
   std::uint64_t entry = table_entry(next);
   const std::uint64_t pick = below(100);
   const bool first = config_.mode == Mode::kFirstStage;
-  if (pick < 8)
+  if (pick < 6)
     entry &= ~std::uint64_t{2};
   else if (pick < 35 && !first)
     entry &= ~std::uint64_t{1};

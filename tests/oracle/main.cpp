@@ -83,7 +83,7 @@ class Bench {
     const auto theirs = qemu_.run(c.commands);
     const auto ours = ours_.run(c.commands);
     const Difference wrong = compare(machine_.mode, c, ours, theirs, tally);
-    return wrong.none() ? compare_memory(ours_.arena(), qemu_.arena()) : wrong;
+    return wrong.none() ? compare_memory(machine_.mode, ours_.arena(), qemu_.arena(), tally) : wrong;
   }
   void reset() {
     qemu_.reset();
@@ -158,7 +158,7 @@ int report(Mode mode, const Tally& tally, double seconds, const Options& o) {
   }
   for (const RegisterRule& rule : register_rules())
     if (const auto uses = tally.rule_uses.find(rule.name); uses != tally.rule_uses.end())
-      fmt::print("rule {}: {} register reads\n  {}\n", rule.name, uses->second, rule.text);
+      fmt::print("rule {}: {} reads of registers or memory\n  {}\n", rule.name, uses->second, rule.text);
   if (o.histogram)
     for (const auto& [cell, count] : tally.cells) fmt::print("{:8} {}\n", count, cell);
   for (const Required& required : required_cells(mode)) {

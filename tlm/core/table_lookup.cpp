@@ -165,7 +165,8 @@ ContextEntry check_context(const Profile& profile, const sctx::Entry& raw) {
   entry.pasid_count = pasids_of_pdts(static_cast<unsigned>(raw.get(sctx::kPDTS)));
   if (profile.pasid) entry.pasid_count = std::min(entry.pasid_count, std::uint32_t{1} << profile.pasid_bits);
   entry.fault_disabled = fpd;
-  if (entry.rid_pasid.value >= entry.pasid_count) return faulted(FaultReason::kSmRidPasid, fpd);
+  if (entry.rid_pasid.value >= std::uint32_t{1} << profile.pasid_bits) return faulted(FaultReason::kSmRidPasid, fpd);
+  if (entry.rid_pasid.value >= entry.pasid_count) return faulted(FaultReason::kSmContextInvalid, fpd);
   return entry;
 }
 

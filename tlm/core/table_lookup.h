@@ -27,7 +27,7 @@ struct RootPointer {
 
 /// Reads and checks root and context entry: one 128-bit access each, the scalable context entry 256-bit. Of a
 /// scalable root entry only the half that devfn[7] selects is looked at. The result's `fault` is kNone or one of
-/// 8, 1, A, 9, 2, B, 3; 38, 39, 3A, 40, 41, 42, 48.
+/// 8, 1, A, 9, 2, B, 3; 38, 39, 3A, 40, 41, 42, 43 (RID_PASID beyond the directory), 48 (RID_PASID wider than PSS).
 [[nodiscard]] ContextEntry fetch_context(const Profile& profile, const RootPointer& root, SourceId source,
                                          const ReadFunction& read);
 
