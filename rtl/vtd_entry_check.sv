@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// Verdict on one second-stage paging entry (VT-d 9.8): the combinational twin of check_entry() in
-/// tlm/core/second_stage_walk.cpp. Order: bus error, present (R or W), reserved bits, rights along the path.
+/// tlm/core/entry_rules.cpp. Order: bus error, present (R or W), reserved bits, rights along the path.
 /// It does not know where the entry came from and keeps no state.
 module vtd_entry_check (
   /// Entry as read, and whether the read failed.
