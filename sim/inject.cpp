@@ -23,12 +23,13 @@ namespace {
 const std::regex kImage(R"(image\.([a-z]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
 const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
 const std::regex kPreserved(R"(preserved\.(root|context|memory|units|domains|devices|handover))");
-const std::regex kFirmware(R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation))");
+const std::regex kFirmware(R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation|skip_flush))");
 const std::regex kEntry(R"(entry\.([A-Za-z0-9_-]+)\[(0x[0-9a-fA-F]+)\]\.level([1-5]))");
 
 const Field& policy_bit(const std::string& name) {
-  return name == "skip_clean_invalidation" ? platform::policy::kSkipCleanInvalidation
-                                           : platform::policy::kSkipUnmapInvalidation;
+  for (const Field* bit : {&platform::policy::kSkipCleanInvalidation, &platform::policy::kSkipUnmapInvalidation})
+    if (name == bit->name) return *bit;
+  return platform::policy::kSkipFlush;
 }
 
 /// Reads structures in DRAM as the unit's registers point to them.
@@ -162,6 +163,7 @@ const std::vector<PlaceHelp>& places() {
       {"preserved.units|domains|devices|handover", "a page of records left out of the preserved set"},
       {"firmware.skip_clean_invalidation=1", "shutdown cleaning without its invalidations"},
       {"firmware.skip_unmap_invalidation=1", "unmap without its invalidations"},
+      {"firmware.skip_flush=1", "tables written without cache maintenance, for units with ECAP.C=0"},
       {"entry.DEVICE[IOVA].levelN=VALUE", "the paging entry of level N that the device's IOVA selects, at once"},
   };
   return kPlaces;

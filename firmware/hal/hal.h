@@ -47,8 +47,12 @@ void write128(PhysAddr address, std::uint64_t low, std::uint64_t high);
 /// Not atomic. `bytes` and the addresses are multiples of 8.
 void fill(PhysAddr to, std::uint8_t value, std::uint64_t bytes);
 void copy(PhysAddr to, PhysAddr from, std::uint64_t bytes);
+/// Some unit does not snoop the CPU's cache (ECAP.C=0): from now on flush() has work to do.
+void assume_non_coherent();
 /// Makes CPU writes visible to a unit that does not snoop. Nothing to do while the platform is coherent (ECAP.C=1).
 void flush(PhysAddr address, std::uint64_t bytes);
+/// The same for all of memory: before the CPU loses its cache.
+void flush_everything();
 
 /// A record of the handover image, copied word by word.
 template <typename T>

@@ -49,6 +49,7 @@ void warm_reset(PhysAddr root, PhysAddr tracker) {
   namespace reset = platform::reset;
   hal::mmio_write64(kReset + reset::kHandover, root);
   hal::mmio_write64(kReset + reset::kTracker, tracker);
+  hal::flush_everything();  // records, tables and the new image are in memory, not in a cache that is about to be lost
   hal::mmio_write64(kReset + reset::kCommand, static_cast<std::uint64_t>(reset::Kind::kWarm));
 }
 

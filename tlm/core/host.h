@@ -40,6 +40,10 @@ class Host {
   /// Reads `out.size()` bytes (8, 16, 32 or 64, naturally aligned) as one access. False: bus error, `out`
   /// is then undefined. May suspend.
   [[nodiscard]] virtual bool read(PhysAddr address, std::span<std::uint64_t> out) = 0;
+  /// As read, for descriptors of the invalidation queue: always snooped, whatever ECAP.C says of tables.
+  [[nodiscard]] virtual bool read_descriptor(PhysAddr address, std::span<std::uint64_t> out) {
+    return read(address, out);
+  }
   /// Writes 32 bits: the status of a wait descriptor. False: bus error. May suspend.
   [[nodiscard]] virtual bool write32(PhysAddr address, std::uint32_t data) = 0;
   /// Writes `words` (8 to 32 bytes, naturally aligned) as one access: a page request. False: bus error. May suspend.

@@ -115,7 +115,7 @@ void InvalidationQueue::process_next() {
 bool InvalidationQueue::fetch(descriptor::Entry& out) {
   const PhysAddr address = iq::kIQA.in_place(base_) + iq::kQH.in_place(state_.registers.value(RegId::kIQH));
   const std::size_t words = bytes_of(width()) / sizeof(std::uint64_t);
-  return state_.host.read(address, std::span(out.words).first(words));
+  return state_.host.read_descriptor(address, std::span(out.words).first(words));
 }
 
 bool InvalidationQueue::perform(const DecodedDescriptor& decoded) {

@@ -57,4 +57,13 @@ std::uint64_t ImageStore::read(std::uint64_t offset, unsigned bytes) {
   return value;
 }
 
+std::uint64_t CacheMaintenance::read(std::uint64_t offset, unsigned) {
+  return offset == platform::cache::kAddress ? address_ : 0;
+}
+
+void CacheMaintenance::write(std::uint64_t offset, std::uint64_t value, unsigned) {
+  if (offset == platform::cache::kAddress) address_ = value;
+  if (offset == platform::cache::kWriteBack) dram_.write_back(address_, value);
+}
+
 }  // namespace vtd::soc

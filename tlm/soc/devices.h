@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tlm/soc/dram.h"
 #include "tlm/soc/register_device.h"
 
 namespace vtd::soc {
@@ -45,6 +46,20 @@ class Timer : public RegisterDevice {
 
  private:
   sc_core::sc_event awake_;
+};
+
+/// Writes lines of the CPU's cache back to memory (platform::cache).
+class CacheMaintenance : public RegisterDevice {
+ public:
+  CacheMaintenance(sc_core::sc_module_name name, Dram& dram) : RegisterDevice(name), dram_(dram) {}
+
+ protected:
+  std::uint64_t read(std::uint64_t offset, unsigned bytes) override;
+  void write(std::uint64_t offset, std::uint64_t value, unsigned bytes) override;
+
+ private:
+  Dram& dram_;
+  std::uint64_t address_ = 0;
 };
 
 /// Takes message-signalled interrupts: 32-bit writes to FEEx_xxxx.

@@ -4,8 +4,6 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "tlm/unit/memory_tag.h"
-
 namespace vtd::soc {
 
 Dram::Dram(sc_core::sc_module_name name, std::uint64_t bytes, const sc_core::sc_time& latency)
@@ -25,6 +23,46 @@ std::uint64_t Dram::peek(std::uint64_t address) const {
 void Dram::poke(std::uint64_t address, std::uint64_t value) {
   if (!inside(address, sizeof value)) throw std::out_of_range("address outside DRAM");
   std::memcpy(data_.data() + address, &value, sizeof value);
+  if (!coherent()) std::memcpy(written_back_.data() + address, &value, sizeof value);
+}
+
+void Dram::make_non_coherent(std::uint64_t seed) {
+  written_back_ = data_;
+  random_.seed(seed);
+}
+
+void Dram::cpu_wrote(std::uint64_t address, std::uint64_t bytes) {
+  if (coherent() || bytes == 0) return;
+  for (std::uint64_t line = address / kLine; line <= (address + bytes - 1) / kLine; ++line) dirty_.insert(line);
+  constexpr std::uint64_t kWritesPerEviction = 256;
+  if (random_() % kWritesPerEviction != 0) return;
+  auto victim = dirty_.lower_bound(random_() % (data_.size() / kLine));
+  if (victim == dirty_.end()) victim = dirty_.begin();
+  ++counters_.evicted;
+  write_back_line(*victim);
+  dirty_.erase(victim);
+}
+
+void Dram::write_back(std::uint64_t address, std::uint64_t bytes) {
+  if (coherent()) return;
+  const auto first = bytes == 0 ? dirty_.begin() : dirty_.lower_bound(address / kLine);
+  const auto last = bytes == 0 ? dirty_.end() : dirty_.upper_bound((address + bytes - 1) / kLine);
+  for (auto line = first; line != last; ++line) {
+    ++counters_.written_back;
+    write_back_line(*line);
+  }
+  dirty_.erase(first, last);
+}
+
+void Dram::write_back_line(std::uint64_t line) {
+  std::memcpy(written_back_.data() + line * kLine, data_.data() + line * kLine, kLine);
+}
+
+void Dram::lose_cache() {
+  for (const std::uint64_t line : dirty_)
+    std::memcpy(data_.data() + line * kLine, written_back_.data() + line * kLine, kLine);
+  counters_.lost += dirty_.size();
+  dirty_.clear();
 }
 
 void Dram::stall() {
@@ -57,7 +95,7 @@ bool Dram::failing(std::uint64_t address, std::uint64_t bytes) const {
 }
 
 bool Dram::troubled() const {
-  return stalled_ || extra_ != sc_core::SC_ZERO_TIME || fail_first_ <= fail_last_;
+  return !coherent() || stalled_ || extra_ != sc_core::SC_ZERO_TIME || fail_first_ <= fail_last_;
 }
 
 void Dram::revoke() {
@@ -76,27 +114,42 @@ void Dram::transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
   if (!inside(address, bytes) || failing(address, bytes))
     return trans.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
   if (trans.get_byte_enable_ptr() != nullptr) return trans.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
-  auto* tag = trans.get_extension<MemoryTag>();
-  if (tag != nullptr && tag->kind == MemoryKind::kUpdate && bytes == sizeof(std::uint64_t)) {
-    tag->observed = peek(address);
-    if (*tag->observed == tag->expected) std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
-  } else if (trans.is_read()) {
-    std::memcpy(trans.get_data_ptr(), data_.data() + address, bytes);
-  } else {
-    std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
-  }
+  move(trans);
   trans.set_dmi_allowed(!troubled());
   trans.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Dram::move(tlm::tlm_generic_payload& trans) {
+  auto* tag = trans.get_extension<MemoryTag>();
+  if (tag != nullptr && tag->kind == MemoryKind::kUpdate && trans.get_data_length() == sizeof(std::uint64_t))
+    return compare_exchange(trans, *tag);
+  const std::uint64_t address = trans.get_address();
+  const unsigned bytes = trans.get_data_length();
+  const bool walk = tag != nullptr && tag->kind == MemoryKind::kTable && !coherent();
+  if (trans.is_read()) {
+    std::memcpy(trans.get_data_ptr(), (walk ? written_back_ : data_).data() + address, bytes);
+    return;
+  }
+  std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  if (!coherent()) std::memcpy(written_back_.data() + address, trans.get_data_ptr(), bytes);
+}
+
+void Dram::compare_exchange(tlm::tlm_generic_payload& trans, MemoryTag& tag) {
+  const std::uint64_t address = trans.get_address();
+  std::uint64_t seen = 0;
+  std::memcpy(&seen, (coherent() ? data_ : written_back_).data() + address, sizeof seen);
+  tag.observed = seen;
+  if (seen != tag.expected) return;
+  if (!coherent()) std::memcpy(written_back_.data() + address, trans.get_data_ptr(), sizeof seen);
+  // A line that the CPU has changed keeps its own contents.
+  if (!dirty_.contains(address / kLine)) std::memcpy(data_.data() + address, trans.get_data_ptr(), sizeof seen);
 }
 
 unsigned Dram::debug(tlm::tlm_generic_payload& trans) {
   const std::uint64_t address = trans.get_address();
   const unsigned bytes = trans.get_data_length();
   if (!inside(address, bytes)) return 0;
-  if (trans.is_read())
-    std::memcpy(trans.get_data_ptr(), data_.data() + address, bytes);
-  else
-    std::memcpy(data_.data() + address, trans.get_data_ptr(), bytes);
+  move(trans);
   return bytes;
 }
 

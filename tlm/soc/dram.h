@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
-// The platform's memory: flat, with DMI, and with the troubles that stories inject.
+// The platform's memory: flat, with DMI, and with the troubles that stories inject. Behind a unit with ECAP.C=0 it has
+// two views: the CPU's, with lines that its cache has not written back, and that of the unit's table walks.
 #pragma once
 
 #include <cstdint>
+#include <random>
+#include <set>
 #include <systemc>
 #include <tlm>
 #include <vector>
 
 #include <tlm_utils/simple_target_socket.h>
+
+#include "tlm/unit/memory_tag.h"
 
 namespace vtd::soc {
 
@@ -24,6 +29,24 @@ class Dram : public sc_core::sc_module {
   [[nodiscard]] std::uint64_t peek(std::uint64_t address) const;
   void poke(std::uint64_t address, std::uint64_t value);
 
+  // ---- two views ----
+  /// From now on CPU writes stay in 64-byte lines until they are written back: by the firmware, or now and then by an
+  /// eviction. Table walks see what was written back only; everything else is snooped. No DMI. Before the simulation.
+  void make_non_coherent(std::uint64_t seed);
+  [[nodiscard]] bool coherent() const { return written_back_.empty(); }
+  /// The CPU has written [address, address + bytes) through data().
+  void cpu_wrote(std::uint64_t address, std::uint64_t bytes);
+  /// Writes the lines of [address, address + bytes) back; `bytes` 0: all lines.
+  void write_back(std::uint64_t address, std::uint64_t bytes);
+  /// The CPU's cache is lost: what was not written back never happened.
+  void lose_cache();
+  struct CacheCounters {
+    std::uint64_t written_back = 0;  ///< lines, on request
+    std::uint64_t evicted = 0;
+    std::uint64_t lost = 0;
+  };
+  [[nodiscard]] const CacheCounters& cache_counters() const { return counters_; }
+
   /// Accesses wait until release().
   void stall();
   void release();
@@ -33,16 +56,25 @@ class Dram : public sc_core::sc_module {
   void fail_range(std::uint64_t first, std::uint64_t last);
 
  private:
+  static constexpr std::uint64_t kLine = 64;
+  void move(tlm::tlm_generic_payload& trans);
+  void compare_exchange(tlm::tlm_generic_payload& trans, MemoryTag& tag);
+  /// Both views get what the CPU's has.
+  void write_back_line(std::uint64_t line);
   void transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay);
   unsigned debug(tlm::tlm_generic_payload& trans);
   bool direct(tlm::tlm_generic_payload& trans, tlm::tlm_dmi& dmi);
   [[nodiscard]] bool inside(std::uint64_t address, std::uint64_t bytes) const;
   [[nodiscard]] bool failing(std::uint64_t address, std::uint64_t bytes) const;
-  /// DMI would bypass trouble, so there is none while there is trouble.
+  /// DMI would bypass trouble, and the second view, so there is none then.
   [[nodiscard]] bool troubled() const;
   void revoke();
 
-  std::vector<std::uint8_t> data_;
+  std::vector<std::uint8_t> data_;          ///< the CPU's view, and the only one of a coherent platform
+  std::vector<std::uint8_t> written_back_;  ///< what table walks see; empty when coherent
+  std::set<std::uint64_t> dirty_;           ///< lines in which the views may differ
+  std::mt19937_64 random_;
+  CacheCounters counters_;
   sc_core::sc_time latency_;
   sc_core::sc_time extra_;
   bool stalled_ = false;

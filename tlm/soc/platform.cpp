@@ -61,6 +61,8 @@ Platform::Platform(sc_core::sc_module_name name, const PlatformConfig& config)
       boot_delay_(config.boot_delay) {
   for (unsigned i = 0; i < 2; ++i) images_.load(i, cpu_->config().firmware[i].image);
   mailbox_.set_policy(config.policy);
+  const auto snoops = [](const UnitConfig& unit) { return unit.profile.coherent; };
+  if (!std::all_of(config.units.begin(), config.units.end(), snoops)) dram_.make_non_coherent(config.seed);
   add_units(config);
   add_endpoints(config);
   connect();
@@ -107,6 +109,7 @@ void Platform::connect() {
   bus_.map(p::kResetBase, p::kDeviceWindowSize, resets_.socket);
   bus_.map(p::kUartBase, p::kDeviceWindowSize, uart_.socket);
   bus_.map(p::kTimerBase, p::kDeviceWindowSize, timer_.socket);
+  bus_.map(p::kCacheBase, p::kDeviceWindowSize, cache_.socket);
   bus_.map(p::kImageStoreBase, 2 * p::kImageStoreStride, images_.socket);
   bus_.map(kInterruptBase, kInterruptSize, interrupts_.socket);
   for (std::size_t i = 0; i < units_.size(); ++i)
@@ -137,6 +140,8 @@ void Platform::boot_image_a() {
   std::memcpy(&header, image.data(), sizeof header);
   if (header.load_address + header.memory_size > dram_.size()) throw std::runtime_error("image A lies outside DRAM");
   std::copy(image.begin() + sizeof header, image.end(), dram_.data() + header.load_address);
+  dram_.cpu_wrote(header.load_address, image.size() - sizeof header);
+  dram_.write_back(header.load_address, image.size() - sizeof header);
   cpu_->restart(header.entry);
 }
 

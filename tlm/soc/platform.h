@@ -84,6 +84,7 @@ class Platform : public sc_core::sc_module {
   ResetController resets_;
   Uart uart_{"uart"};
   Timer timer_{"timer"};
+  CacheMaintenance cache_{"cache", dram_};
   InterruptSink interrupts_{"interrupts"};
   ImageStore images_{"images"};
   IsolationMonitor monitor_;

@@ -59,11 +59,14 @@ void ResetController::write(std::uint64_t offset, std::uint64_t value, unsigned)
 void ResetController::trigger(reset::Kind kind) {
   for (const Listener& listener : before_) listener(kind);
   ++resets_;
+  dram_.lose_cache();
   if (kind == reset::Kind::kWarm) {
     poison_unpreserved();
   } else {
     handover_ = entry_ = tracker_ = scratch_base_ = scratch_size_ = 0;
     std::fill_n(dram_.data(), dram_.size(), std::uint8_t{0});
+    dram_.cpu_wrote(0, dram_.size());
+    dram_.write_back(0, 0);
   }
   for (const Listener& listener : after_) listener(kind);
 }

@@ -29,6 +29,7 @@ inline constexpr std::uint64_t kMailboxBase = 0xF000'0000;
 inline constexpr std::uint64_t kResetBase = 0xF000'1000;
 inline constexpr std::uint64_t kUartBase = 0xF000'2000;
 inline constexpr std::uint64_t kTimerBase = 0xF000'3000;
+inline constexpr std::uint64_t kCacheBase = 0xF000'4000;
 inline constexpr std::uint64_t kEndpointBase = 0xF001'0000;  ///< endpoint n at kEndpointBase + n * kEndpointStride
 inline constexpr std::uint64_t kEndpointStride = 0x1000;
 inline constexpr unsigned kMaxEndpoints = 16;
@@ -38,6 +39,13 @@ inline constexpr std::uint64_t kUnitBase = 0xFED9'0000;          ///< unit n at 
 inline constexpr std::uint64_t kUnitStride = 0x1000;
 inline constexpr unsigned kMaxUnits = 2;
 inline constexpr std::uint64_t kDeviceWindowSize = 0x1000;  ///< bytes each block above decodes
+
+// ---- cache maintenance: writes lines of the CPU's cache back ------------------------------------------
+// Needed where a unit does not snoop (ECAP.C=0). All registers 64-bit.
+namespace cache {
+inline constexpr std::uint64_t kAddress = 0x00;    // RW: first byte
+inline constexpr std::uint64_t kWriteBack = 0x08;  // WO: bytes from kAddress on; 0: everything. Done when written
+}  // namespace cache
 
 // ---- mailbox: commands from the scenario to the firmware ---------------------------------------------
 // All registers 64-bit. WAIT read: suspends the CPU until a command is posted, returns its sequence number.
@@ -65,6 +73,7 @@ inline constexpr Field kVerify{"verify", 0, 0};    ///< 1 checking, 0 trusting
 inline constexpr Field kContain{"contain", 1, 1};  ///< on_error: 1 contain, 0 failstop
 inline constexpr Field kSkipCleanInvalidation{"skip_clean_invalidation", 8, 8};
 inline constexpr Field kSkipUnmapInvalidation{"skip_unmap_invalidation", 9, 9};
+inline constexpr Field kSkipFlush{"skip_flush", 10, 10};
 }  // namespace policy
 
 /// Where the firmware is in its life (liveupdate.md 3.3.3).

@@ -67,12 +67,21 @@ void HostAdapter::spend(Step step) {
 }
 
 bool HostAdapter::read(PhysAddr address, std::span<std::uint64_t> out) {
+  return read(address, out, MemoryKind::kTable);
+}
+
+bool HostAdapter::read_descriptor(PhysAddr address, std::span<std::uint64_t> out) {
+  return read(address, out, MemoryKind::kDescriptor);
+}
+
+bool HostAdapter::read(PhysAddr address, std::span<std::uint64_t> out, MemoryKind kind) {
   const Keep keep(*this);
   const SourceId source = current_->source();
   current_->synchronise();
   // Entries are little-endian words, as this machine's.
   const std::span data(reinterpret_cast<unsigned char*>(out.data()), out.size_bytes());
-  return memory_.access_and_wait({.address = address, .data = data, .source = source}) == tlm::TLM_OK_RESPONSE;
+  return memory_.access_and_wait({.address = address, .data = data, .kind = kind, .source = source}) ==
+         tlm::TLM_OK_RESPONSE;
 }
 
 bool HostAdapter::write32(PhysAddr address, std::uint32_t data) {

@@ -79,6 +79,7 @@ class HostAdapter final : public Host {
 
   // ---- Host ----
   [[nodiscard]] bool read(PhysAddr address, std::span<std::uint64_t> out) override;
+  [[nodiscard]] bool read_descriptor(PhysAddr address, std::span<std::uint64_t> out) override;
   [[nodiscard]] bool write32(PhysAddr address, std::uint32_t data) override;
   [[nodiscard]] bool write(PhysAddr address, std::span<const std::uint64_t> words) override;
   [[nodiscard]] std::optional<std::uint64_t> compare_exchange(PhysAddr address, std::uint64_t expected,
@@ -94,6 +95,7 @@ class HostAdapter final : public Host {
   void revoke_dmi() override { revoke_(); }
 
  private:
+  [[nodiscard]] bool read(PhysAddr address, std::span<std::uint64_t> out, MemoryKind kind);
   struct Message {
     PhysAddr address = 0;
     std::uint32_t data = 0;

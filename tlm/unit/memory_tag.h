@@ -11,7 +11,8 @@
 namespace vtd {
 
 enum class MemoryKind : std::uint8_t {
-  kTable,        ///< root, context, PASID, paging and interrupt entries, descriptors
+  kTable,        ///< root, context, PASID, paging, interrupt entries; with ECAP.C=0 the CPU's cache is not snooped here
+  kDescriptor,   ///< of the invalidation queue
   kUpdate,       ///< compare-exchange of 8 bytes: A and D, posted interrupts. See `expected`
   kPageRequest,  ///< a descriptor written to the page request queue
   kDma,          ///< a device's data

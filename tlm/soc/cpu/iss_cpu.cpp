@@ -65,6 +65,8 @@ class IssCpu::Engine {
     hook(UC_HOOK_CODE, reinterpret_cast<void*>(&Engine::on_instruction), 1, 0);
     hook(UC_HOOK_MEM_READ, reinterpret_cast<void*>(&Engine::on_read), kFirstMmio, kLastMmio);
     hook(UC_HOOK_MEM_WRITE, reinterpret_cast<void*>(&Engine::on_write), kFirstMmio, kLastMmio);
+    if (!cpu.dram().coherent())
+      hook(UC_HOOK_MEM_WRITE, reinterpret_cast<void*>(&Engine::on_memory_write), kPageSize, cpu.dram().size() - 1);
     hook(UC_HOOK_MEM_UNMAPPED, reinterpret_cast<void*>(&Engine::on_unmapped), 1, 0);
   }
   ~Engine() { uc_close(uc_); }
@@ -98,6 +100,11 @@ class IssCpu::Engine {
       self.answer("read", address, bytes, self.cpu_.read_register(address, static_cast<unsigned>(bytes), value));
     });
     uc_mem_write(uc, address, &value, static_cast<std::size_t>(bytes));
+  }
+
+  /// Before the write: an eviction takes the line as it was, the next one as it will be.
+  static void on_memory_write(uc_engine*, uc_mem_type, std::uint64_t address, int bytes, std::int64_t, void* context) {
+    static_cast<Engine*>(context)->cpu_.dram().cpu_wrote(address, static_cast<std::uint64_t>(bytes));
   }
 
   static void on_write(uc_engine*, uc_mem_type, std::uint64_t address, int bytes, std::int64_t value, void* context) {

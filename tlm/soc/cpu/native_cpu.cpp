@@ -150,21 +150,25 @@ struct NativeCpu::Services {
   static void mem_write(void* context, std::uint64_t address, std::uint64_t value, unsigned bytes) {
     spend(cpu(context), kInstructionsPerAccess);
     std::memcpy(memory(cpu(context), "write", address, bytes), &value, std::min<std::size_t>(bytes, sizeof value));
+    cpu(context).dram().cpu_wrote(address, bytes);
   }
   static void mem_set(void* context, std::uint64_t address, std::uint8_t value, std::uint64_t bytes) {
     spend(cpu(context), kInstructionsPerAccess + bytes / kWord);
     std::fill_n(memory(cpu(context), "write", address, bytes), bytes, value);
+    cpu(context).dram().cpu_wrote(address, bytes);
   }
   static void mem_copy(void* context, std::uint64_t to, std::uint64_t from, std::uint64_t bytes) {
     spend(cpu(context), kInstructionsPerAccess + bytes / kWord);
     const std::uint8_t* source = memory(cpu(context), "read", from, bytes);
     std::memmove(memory(cpu(context), "write", to, bytes), source, bytes);
+    cpu(context).dram().cpu_wrote(to, bytes);
   }
   static void mem_write128(void* context, std::uint64_t address, std::uint64_t low, std::uint64_t high) {
     spend(cpu(context), kInstructionsPerAccess);
     std::uint8_t* at = memory(cpu(context), "write", address, 2 * kWord);
     std::memcpy(at, &low, kWord);
     std::memcpy(at + kWord, &high, kWord);
+    cpu(context).dram().cpu_wrote(address, 2 * kWord);
   }
 };
 
