@@ -92,7 +92,7 @@ MUTANTS = [
     Mutant("rtl: the turn never moves", TURN, "if (take_i) turn_q <=", "if (1'b0) turn_q <="),
     # ---- C++: the rules
     Mutant("c++: an entry with only W is not present", RULES, "if (!r && !w) return", "if (!r) return"),
-    Mutant("c++: PS counts at level 1", RULES, "level > 1 && ss::kPS.get(entry) != 0", "ss::kPS.get(entry) != 0"),
+    Mutant("c++: PS counts at level 1", RULES, "const bool page_size = level > 1 && leaf;", "const bool page_size = leaf;"),
     Mutant("c++: 2M pages without the capability", RULES, "(level == 2 && config.superpage_2m)", "(level == 2)"),
     Mutant("c++: HAW off by one", RULES, "bit_range(ss::kADDR.hi, config.host_address_width)",
            "bit_range(ss::kADDR.hi, config.host_address_width + 1)"),
@@ -106,10 +106,10 @@ MUTANTS = [
     Mutant("c++: a zero-length read never goes by W", RULES, "zero_length_read && writable) return", "false) return"),
     Mutant("c++: an atomic needs no W", RULES, "if (writes(access) && !writable)",
            "if (access == Access::kWrite && !writable)"),
-    Mutant("c++: a failed read passes", RULES, "if (error) return end_with(FaultReason::kPagingEntryAccess);",
+    Mutant("c++: a failed read passes", WALK, "if (error) return end_with(FaultReason::kPagingEntryAccess);",
            "static_cast<void>(error);"),
-    Mutant("c++: width off by one", RULES, "beyond_width(request.iova, width_of_levels(request.levels))",
-           "beyond_width(request.iova, width_of_levels(request.levels) + 1)"),
+    Mutant("c++: width off by one", WALK, "legacy() ? width_of_levels(request_.levels) : second_width()",
+           "legacy() ? width_of_levels(request_.levels) + 1 : second_width()"),
 ]
 
 
