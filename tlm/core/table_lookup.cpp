@@ -265,24 +265,32 @@ FaultReason context_fault(const ContextEntry& context, const DmaRequest& request
   return request.pasid->value < context.pasid_count ? FaultReason::kNone : FaultReason::kSmPasidBeyondDirectory;
 }
 
+FaultReason host_address_fault(const Profile& profile, bool scalable, const DmaRequest& request) {
+  if (in_interrupt_range(request.address))
+    return scalable ? FaultReason::kSmInterruptRange : FaultReason::kInterruptRange;
+  if (!beyond_width(request.address, profile.host_address_width)) return FaultReason::kNone;
+  return scalable ? FaultReason::kSsBeyondWidth : FaultReason::kAddressBeyondWidth;
+}
+
 FaultReason request_fault(const Profile& profile, const ContextEntry& context, const AddressSpace& space,
                           const DmaRequest& request) {
   const bool scalable = space.scalable();
   if (space.first_stage() && is_privileged(context, request) && !space.supervisor)
     return FaultReason::kSmSupervisorDisabled;
   if (space.first_stage() && request.execute && !space.execute) return FaultReason::kSmExecuteDisabled;
-  // Without tables, or with a translated address, the request's address is the host address.
-  const bool identity = space.pass_through || request.type == AddressType::kTranslated;
-  if ((!request.pasid || identity) && in_interrupt_range(request.address))
+  if (!request.pasid && in_interrupt_range(request.address))
     return scalable ? FaultReason::kSmInterruptRange : FaultReason::kInterruptRange;
-  const FaultReason beyond = scalable ? FaultReason::kSsBeyondWidth : FaultReason::kAddressBeyondWidth;
-  if (identity && beyond_width(request.address, profile.host_address_width)) return beyond;
-  if (request.type == AddressType::kTranslated || space.first_stage()) return FaultReason::kNone;
+  if (space.pass_through) {
+    const FaultReason reason = host_address_fault(profile, scalable, request);
+    if (reason != FaultReason::kNone) return reason;
+  }
+  if (space.first_stage()) return FaultReason::kNone;
   // A scalable pass-through entry ignores AW.
   const bool any_width = space.pass_through && scalable;
   const unsigned width = any_width ? profile.guest_address_width
                                    : std::min(profile.guest_address_width, width_of_levels(space.second_levels));
-  return beyond_width(request.address, width) ? beyond : FaultReason::kNone;
+  if (!beyond_width(request.address, width)) return FaultReason::kNone;
+  return scalable ? FaultReason::kSsBeyondWidth : FaultReason::kAddressBeyondWidth;
 }
 
 }  // namespace vtd

@@ -54,6 +54,10 @@ struct RootPointer {
 /// True for a supervisor request: PR of a request with PASID, RID_PRIV of one without.
 [[nodiscard]] bool is_privileged(const ContextEntry& context, const DmaRequest& request);
 
+/// Of an address that is not translated, because it is already (ATS) or passes through: kInterruptRange or
+/// kSmInterruptRange, kAddressBeyondWidth or kSsBeyondWidth (at or above HAW), or kNone.
+[[nodiscard]] FaultReason host_address_fault(const Profile& profile, bool scalable, const DmaRequest& request);
+
 /// What can be said of a request once its address space is known, before any paging entry is read:
 /// kSmSupervisorDisabled, kSmExecuteDisabled, kInterruptRange or kSmInterruptRange (requests to FEEx_xxxx
 /// without PASID that are no interrupts, or without translation), kAddressBeyondWidth or kSsBeyondWidth, or kNone.

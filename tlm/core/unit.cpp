@@ -199,12 +199,16 @@ Result<Translation> UnitCore::path(const DmaRequest& request, Lookup lookup) con
   if (context.fault != FaultReason::kNone) return stop(request, context.fault);
   if (const auto reason = context_fault(context, request); reason != FaultReason::kNone) return stop(request, reason);
   if (request.page_request) return untranslated(request);
+  if (request.type == AddressType::kTranslated) {  // the device has asked before
+    const auto reason = host_address_fault(state_.profile, context.scalable, request);
+    return reason == FaultReason::kNone ? Result<Translation>(identity(request)) : refuse(request, reason);
+  }
 
   const AddressSpace space = lookup.space(context);
   if (space.fault != FaultReason::kNone) return stop(request, space.fault);
   const auto unfit = request_fault(state_.profile, context, space, request);
   if (unfit != FaultReason::kNone) return stop(request, unfit);
-  if (space.pass_through || request.type == AddressType::kTranslated) return identity(request);
+  if (space.pass_through) return identity(request);
 
   const Leaf leaf = lookup.leaf(context, space);
   if (leaf.fault != FaultReason::kNone) return stop(request, leaf.fault);
