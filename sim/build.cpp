@@ -70,6 +70,7 @@ soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const
   if (pick(o.verify, p, "verify", "checking") == "checking") c.policy |= platform::policy::kVerify.mask();
   if (p.has("memory_latency")) c.dram_latency = from_ns(p.number("memory_latency"));
   if (p.has("boot_delay")) c.boot_delay = from_ns(p.number("boot_delay"));
+  if (p.text("evictions", "random") == "none") c.evictions = soc::Dram::Evictions::kNone;
   c.cpi = static_cast<double>(p.number("cpi", 1));
   return c;
 }

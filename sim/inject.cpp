@@ -23,13 +23,15 @@ namespace {
 const std::regex kImage(R"(image\.([a-z]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
 const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
 const std::regex kPreserved(R"(preserved\.(root|context|memory|units|domains|devices|handover))");
-const std::regex kFirmware(R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation|skip_flush))");
+const std::regex kFirmware(
+    R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation|skip_flush|skip_handover_flush))");
 const std::regex kEntry(R"(entry\.([A-Za-z0-9_-]+)\[(0x[0-9a-fA-F]+)\]\.level([1-5]))");
 
 const Field& policy_bit(const std::string& name) {
-  for (const Field* bit : {&platform::policy::kSkipCleanInvalidation, &platform::policy::kSkipUnmapInvalidation})
+  namespace policy = platform::policy;
+  for (const Field* bit : {&policy::kSkipCleanInvalidation, &policy::kSkipUnmapInvalidation, &policy::kSkipFlush})
     if (name == bit->name) return *bit;
-  return platform::policy::kSkipFlush;
+  return policy::kSkipHandoverFlush;
 }
 
 /// Reads structures in DRAM as the unit's registers point to them.
@@ -164,6 +166,7 @@ const std::vector<PlaceHelp>& places() {
       {"firmware.skip_clean_invalidation=1", "shutdown cleaning without its invalidations"},
       {"firmware.skip_unmap_invalidation=1", "unmap without its invalidations"},
       {"firmware.skip_flush=1", "tables written without cache maintenance, for units with ECAP.C=0"},
+      {"firmware.skip_handover_flush=1", "warm reset without writing the CPU's cache back, for units with ECAP.C=0"},
       {"entry.DEVICE[IOVA].levelN=VALUE", "the paging entry of level N that the device's IOVA selects, at once"},
   };
   return kPlaces;

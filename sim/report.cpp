@@ -76,6 +76,14 @@ std::string caches_text(soc::Platform& platform) {
   return out;
 }
 
+/// Nothing where every unit snoops.
+std::string cpu_cache_text(soc::Platform& platform) {
+  if (platform.dram().coherent()) return {};
+  const soc::Dram::CacheCounters& c = platform.dram().cache_counters();
+  return fmt::format("  CPU cache, not snooped by table walks: {} lines written back, {} evicted, {} lost at resets\n",
+                     c.written_back, c.evicted, c.lost);
+}
+
 nlohmann::json json_of(const Snapshot& s) {
   return {{"walks", s.walks},
           {"faults", s.faults},
@@ -111,6 +119,7 @@ std::string summary(const ReportContext& c) {
   out += phases_text(o, period);
   out += streams_text(c.platform);
   out += caches_text(c.platform);
+  out += cpu_cache_text(c.platform);
   if (o.resets > 0) {
     out += fmt::format(
         "\n  warm resets: {}; blackout (no firmware access to a unit): {} cycles; walks before {}, during {}, after "
@@ -169,6 +178,10 @@ std::string json(const ReportContext& c) {
                           {"faults", u.faults},
                           {"restarts", u.restarts},
                           {"invalidations", u.invalidations}});
+  }
+  if (!c.platform.dram().coherent()) {
+    const soc::Dram::CacheCounters& cache = c.platform.dram().cache_counters();
+    j["cpu_cache"] = {{"written_back", cache.written_back}, {"evicted", cache.evicted}, {"lost", cache.lost}};
   }
   const Outcome& o = c.outcome;
   j["live_update"] = {{"resets", o.resets},

@@ -47,9 +47,10 @@ void write128(PhysAddr address, std::uint64_t low, std::uint64_t high);
 /// Not atomic. `bytes` and the addresses are multiples of 8.
 void fill(PhysAddr to, std::uint8_t value, std::uint64_t bytes);
 void copy(PhysAddr to, PhysAddr from, std::uint64_t bytes);
-/// Some unit does not snoop the CPU's cache (ECAP.C=0): from now on flush() has work to do.
-void assume_non_coherent();
-/// Makes CPU writes visible to a unit that does not snoop. Nothing to do while the platform is coherent (ECAP.C=1).
+/// Do all units snoop the CPU's cache (ECAP.C=1)? So it is assumed until somebody says otherwise.
+enum class Coherency : std::uint8_t { kSnooped, kNotSnooped };
+void assume(Coherency coherency);
+/// Makes CPU writes visible to units that do not snoop; nothing to do where all do.
 void flush(PhysAddr address, std::uint64_t bytes);
 /// The same for all of memory: before the CPU loses its cache.
 void flush_everything();

@@ -16,29 +16,29 @@ void sleep(std::uint64_t nanoseconds) {
 
 namespace {
 
-bool g_coherent = true;
+Coherency g_coherency = Coherency::kSnooped;
 
-void write_back(PhysAddr address, std::uint64_t bytes) {
+/// Unless a planted bug skips it.
+void write_back(PhysAddr address, std::uint64_t bytes, const Field& skip) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (g_coherent) return;
+  if (g_coherency == Coherency::kSnooped) return;
+  if (skip.get(mmio_read64(platform::kMailboxBase + platform::mailbox::kPolicy)) != 0) return;
   mmio_write64(platform::kCacheBase + platform::cache::kAddress, address);
   mmio_write64(platform::kCacheBase + platform::cache::kWriteBack, bytes);
 }
 
 }  // namespace
 
-void assume_non_coherent() {
-  g_coherent = false;
+void assume(Coherency coherency) {
+  g_coherency = coherency;
 }
 
 void flush(PhysAddr address, std::uint64_t bytes) {
-  if (g_coherent || bytes == 0) return std::atomic_signal_fence(std::memory_order_seq_cst);
-  const std::uint64_t policy = mmio_read64(platform::kMailboxBase + platform::mailbox::kPolicy);
-  if (platform::policy::kSkipFlush.get(policy) == 0) write_back(address, bytes);
+  if (bytes != 0) write_back(address, bytes, platform::policy::kSkipFlush);
 }
 
 void flush_everything() {
-  write_back(0, 0);
+  write_back(0, 0, platform::policy::kSkipHandoverFlush);
 }
 
 }  // namespace vtd::fw::hal

@@ -32,8 +32,11 @@ void Iommu::enumerate() {
     device->registers = registers;
     wanted[unit] = true;
   }
+  hal::Coherency coherency = hal::Coherency::kSnooped;
   for (unsigned i = 0; i < platform::kMaxUnits; ++i)
-    if (wanted[i]) static_cast<void>(units_[i].discover(i));
+    if (wanted[i] && units_[i].discover(i) && ecap::kC.get(units_[i].driver().ecap()) == 0)
+      coherency = hal::Coherency::kNotSnooped;
+  hal::assume(coherency);
 }
 
 Device* Iommu::device(std::uint64_t sid) {

@@ -13,7 +13,6 @@ bool UnitDriver::discover(PhysAddr base) {
   cap_ = registers_.read(RegId::kCAP);
   ecap_ = registers_.read(RegId::kECAP);
   shadow_ = registers_.read(RegId::kGSTS) & gcmd::kPersistent;
-  if (ecap::kC.get(ecap_) == 0) hal::assume_non_coherent();
   return true;
 }
 

@@ -194,6 +194,8 @@ const Spec& platform_spec() {
        {"on_error", Type::kChoice, false, "failstop by default", "failstop"},
        {"memory_latency", Type::kTime, false, "of every memory access, 20 ns by default"},
        {"boot_delay", Type::kTime, false, "the CPU stays in reset so long after a warm reset"},
+       {"evictions", Type::kChoice, false, "of a CPU cache that the unit does not snoop (ECAP.C=0), random by default",
+        "random|none"},
        {"cpi", Type::kNumber, false, "cycles per instruction, 1 by default", {}, 1, 1000},
        {"limit", Type::kTime, false, "simulated time after which the story has failed, 1 s by default"}}};
   return kSpec;

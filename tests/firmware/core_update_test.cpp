@@ -43,6 +43,10 @@ class CoreUnit final : public Host, public Observer {
 
   bool read(PhysAddr address, std::span<std::uint64_t> out) override {
     if (address >= platform::kDramSize) return false;
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = platform_.walk64(address + i * 8);
+    return true;
+  }
+  bool read_descriptor(PhysAddr address, std::span<std::uint64_t> out) override {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = platform_.read64(address + i * 8);
     return true;
   }
@@ -60,7 +64,7 @@ class CoreUnit final : public Host, public Observer {
   WalkResponse walk(WalkRequest request) override {
     ++walks;
     return reference_walk(walker_, request, [this](PhysAddr address) {
-      return address < platform::kDramSize ? std::optional(platform_.read64(address)) : std::nullopt;
+      return address < platform::kDramSize ? std::optional(platform_.walk64(address)) : std::nullopt;
     });
   }
   void spend(Step) override {}
@@ -84,11 +88,12 @@ class CoreUnit final : public Host, public Observer {
   bool translating_ = false;
 };
 
-/// levels, caching mode, queue
+/// levels, caching mode, queue, ECAP.C
 struct Variant {
   unsigned levels;
   bool caching_mode;
   bool queue;
+  bool coherent = true;
 };
 
 class CoreUpdateTest : public ::testing::TestWithParam<Variant> {
@@ -105,6 +110,7 @@ class CoreUpdateTest : public ::testing::TestWithParam<Variant> {
     FakeUnit& fake = m_.platform.units[0];
     fake.profile.caching_mode = GetParam().caching_mode;
     fake.profile.queued_invalidation = GetParam().queue;
+    fake.profile.coherent = GetParam().coherent;
     CacheConfig caches;
     caches.iotlb = {2, 2, Replacement::kLru};  // smaller than the working set
     unit_ = std::make_unique<CoreUnit>(m_.platform, fake, caches);
@@ -221,10 +227,12 @@ TEST_P(CoreUpdateTest, RefusedImageLeavesTheStreamAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, CoreUpdateTest,
                          ::testing::Values(Variant{3, false, true}, Variant{4, false, true}, Variant{5, false, true},
-                                           Variant{4, true, true}, Variant{4, false, false}),
+                                           Variant{4, true, true}, Variant{4, false, false},
+                                           Variant{4, false, true, false}, Variant{3, true, false, false}),
                          [](const auto& info) {
                            return std::to_string(info.param.levels) + "levels" +
-                                  (info.param.caching_mode ? "_cm" : "") + (info.param.queue ? "" : "_registers");
+                                  (info.param.caching_mode ? "_cm" : "") + (info.param.queue ? "" : "_registers") +
+                                  (info.param.coherent ? "" : "_non_coherent");
                          });
 
 }  // namespace

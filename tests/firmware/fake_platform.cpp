@@ -39,18 +39,26 @@ FakePlatform::FakePlatform() {
     return value;
   };
   host_.mem_write = [](void* c, std::uint64_t at, std::uint64_t v, unsigned bytes) {
+    self(c).cpu_writes(at, bytes);
     for (unsigned i = 0; i < bytes; ++i) self(c).byte(at + i) = static_cast<std::uint8_t>(v >> (8 * i));
+    if (bytes == 8) self(c).wrote_entry(at);
   };
   host_.mem_set = [](void* c, std::uint64_t at, std::uint8_t v, std::uint64_t n) {
+    self(c).cpu_writes(at, n);
     for (std::uint64_t i = 0; i < n; ++i) self(c).byte(at + i) = v;
   };
   host_.mem_copy = [](void* c, std::uint64_t to, std::uint64_t from, std::uint64_t n) {
+    self(c).cpu_writes(to, n);
     for (std::uint64_t i = 0; i < n; ++i) self(c).byte(to + i) = self(c).byte(from + i);
   };
   host_.mem_write128 = [](void* c, std::uint64_t at, std::uint64_t low, std::uint64_t high) {
-    self(c).write64(at, low);
-    self(c).write64(at + 8, high);
+    self(c).cpu_writes(at, 16);
+    for (unsigned i = 0; i < 8; ++i) {
+      self(c).byte(at + i) = static_cast<std::uint8_t>(low >> (8 * i));
+      self(c).byte(at + 8 + i) = static_cast<std::uint8_t>(high >> (8 * i));
+    }
     self(c).writes128.push_back({at, low, high});
+    self(c).wrote_entry(at);
   };
   hal::bind(&host_);
   for (unsigned i = 0; i < 2; ++i) {  // images are only copied here, never run
@@ -84,13 +92,60 @@ std::uint64_t FakePlatform::read64(PhysAddr at) {
 }
 void FakePlatform::write64(PhysAddr at, std::uint64_t value) {
   for (unsigned i = 0; i < 8; ++i) byte(at + i) = static_cast<std::uint8_t>(value >> (8 * i));
+  if (const auto line = behind_.find(align_down(at, kLine)); line != behind_.end())
+    line->second[(at - line->first) / 8] = value;  // snooped: both views
 }
 
 void FakePlatform::write32(PhysAddr at, std::uint32_t value) {
-  for (unsigned i = 0; i < 4; ++i) byte(at + i) = static_cast<std::uint8_t>(value >> (8 * i));
+  const PhysAddr word = align_down(at, 8);
+  const Field half = at == word ? Field{"low", 31, 0} : Field{"high", 63, 32};
+  write64(word, half.with(read64(word), value));
+}
+
+// ---- the CPU's cache -----------------------------------------------------------------------------------------
+
+void FakePlatform::cpu_writes(PhysAddr at, std::uint64_t bytes) {
+  bool snooped = true;
+  for (const FakeUnit& unit : units) snooped = snooped && unit.profile.coherent;
+  if (snooped) return;
+  for (PhysAddr line = align_down(at, kLine); line < at + bytes; line += kLine) {
+    if (behind_.contains(line)) continue;
+    Line old{};
+    for (std::size_t i = 0; i < old.size(); ++i) old[i] = read64(line + i * 8);
+    behind_[line] = old;
+  }
+}
+
+std::uint64_t FakePlatform::walk64(PhysAddr at) {
+  const auto line = behind_.find(align_down(at, kLine));
+  return line != behind_.end() ? line->second[(at - line->first) / 8] : read64(at);
+}
+
+bool FakePlatform::dirty(PhysAddr at, std::uint64_t bytes) const {
+  const auto line = behind_.lower_bound(align_down(at, kLine));
+  return line != behind_.end() && line->first < at + bytes;
+}
+
+void FakePlatform::write_back(PhysAddr at, std::uint64_t bytes) {
+  ++write_backs;
+  if (bytes == 0) return behind_.clear();
+  behind_.erase(behind_.lower_bound(align_down(at, kLine)), behind_.lower_bound(at + bytes));
+}
+
+void FakePlatform::lose_cache() {
+  const auto lost = std::exchange(behind_, {});
+  for (const auto& [at, line] : lost)
+    for (std::size_t i = 0; i < line.size(); ++i) write64(at + i * 8, line[i]);
+}
+
+void FakePlatform::order(FakeUnit& unit, std::uint64_t offset) {
+  if (!before_order) return;
+  for (const RegId id : {RegId::kGCMD, RegId::kIQT, RegId::kCCMD, RegId::kIOTLB})
+    if (offset == offset_of(id, unit.profile)) before_order(unit, id);
 }
 
 void FakePlatform::lose_unpreserved_memory() {
+  lose_cache();
   const PhysAddr tracker = reset_registers[platform::reset::kTracker / 8];
   const PhysAddr scratch = reset_registers[platform::reset::kScratchBase / 8];
   const std::uint64_t scratch_size = reset_registers[platform::reset::kScratchSize / 8];
@@ -162,6 +217,10 @@ void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned bytes) 
     reset_registers.at((at - platform::kResetBase) / 8) = value;
   } else if (in_window(at, platform::kMailboxBase)) {
     mailbox_write(at - platform::kMailboxBase, value);
+  } else if (at == platform::kCacheBase + platform::cache::kAddress) {
+    cache_address_ = value;
+  } else if (at == platform::kCacheBase + platform::cache::kWriteBack) {
+    write_back(cache_address_, value);
   } else if (in_window(at, platform::kEndpointBase, platform::kMaxEndpoints * platform::kEndpointStride)) {
     endpoints_.at((at - platform::kEndpointBase) / platform::kEndpointStride).control =
         static_cast<std::uint32_t>(value);
@@ -217,6 +276,7 @@ std::uint64_t FakePlatform::unit_read(FakeUnit& unit, std::uint64_t offset, unsi
 void FakePlatform::unit_write(FakeUnit& unit, std::uint64_t offset, std::uint64_t value, unsigned bytes) {
   log_unit(offset, unit, &value);
   ++unit_writes_;
+  order(unit, offset);
   if (unit.real_write) return unit.real_write(offset, value, bytes);
   auto& status = unit.registers[info(RegId::kGSTS).offset];
   if (offset == info(RegId::kGCMD).offset) {

@@ -67,8 +67,19 @@ class FakePlatform {
   [[nodiscard]] std::uint64_t read64(PhysAddr at);
   void write64(PhysAddr at, std::uint64_t value);
   void write32(PhysAddr at, std::uint32_t value);
-  /// Every page that is neither preserved nor in the next image's slot turns to poison. Units keep everything.
+  /// Every page that is neither preserved nor in the next image's slot turns to poison, and lines that were not written
+  /// back are as they were before. Units keep everything.
   void lose_unpreserved_memory();
+
+  // ---- the CPU's cache, while a unit has ECAP.C=0 ------------------------------------------------------------
+  static constexpr std::uint64_t kLine = 64;
+  /// As table walks of such a unit read it: without what the CPU has not written back.
+  [[nodiscard]] std::uint64_t walk64(PhysAddr at);
+  /// Some of [at, at + bytes) has been written by the CPU and not written back.
+  [[nodiscard]] bool dirty(PhysAddr at, std::uint64_t bytes) const;
+  unsigned write_backs = 0;                            ///< requests, of any size
+  std::function<void(PhysAddr at)> on_entry;           ///< after each 64- or 128-bit write of the CPU
+  std::function<void(FakeUnit&, RegId)> before_order;  ///< before a unit gets GCMD, IQT, CCMD or IOTLB_REG
 
   // ---- observation -----------------------------------------------------------------------------------------
   /// Accesses to unit registers since the last call, e.g. "GCMD <- 0x4000000" and "GSTS"; repeated reads collapsed.
@@ -93,13 +104,23 @@ class FakePlatform {
   void run_queue(FakeUnit& unit);
   void log_unit(std::uint64_t offset, const FakeUnit& unit, const std::uint64_t* written);
   std::uint8_t& byte(PhysAddr at);
+  void cpu_writes(PhysAddr at, std::uint64_t bytes);
+  void wrote_entry(PhysAddr at) {
+    if (on_entry) on_entry(at);
+  }
+  void order(FakeUnit& unit, std::uint64_t offset);
+  void write_back(PhysAddr at, std::uint64_t bytes);
+  void lose_cache();
 
   struct Endpoint {
     std::uint64_t id = 0;
     std::uint32_t control = 1;
   };
   using Page = std::array<std::uint8_t, kPageSize>;
-  std::unordered_map<PhysAddr, Page> pages_;
+  std::unordered_map<PhysAddr, Page> pages_;  ///< as the CPU sees them
+  using Line = std::array<std::uint64_t, kLine / 8>;
+  std::map<PhysAddr, Line> behind_;  ///< by address: what memory still holds of lines that the CPU has changed
+  PhysAddr cache_address_ = 0;
   std::vector<Endpoint> endpoints_;
   std::vector<std::string> log_;
   std::vector<std::string> console_;

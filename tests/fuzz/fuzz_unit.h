@@ -27,7 +27,7 @@ class Input {
   T take() {
     T value{};
     const std::size_t bytes = std::min(sizeof value, left_.size());
-    std::memcpy(&value, left_.data(), bytes);
+    if (bytes != 0) std::memcpy(&value, left_.data(), bytes);
     left_ = left_.subspan(bytes);
     return value;
   }

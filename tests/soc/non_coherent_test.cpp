@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 // DRAM behind a unit that does not snoop (ECAP.C=0): two views, and the ways from one to the other.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cstring>
 
 #include <tlm_utils/simple_initiator_socket.h>
 
+#include "tests/soc/machine.h"
 #include "tlm/soc/dram.h"
+#include "tlm/spec/structures.h"
 
 namespace vtd::soc {
 namespace {
+
+using namespace test;
 
 constexpr std::uint64_t kSize = 1U << 20U;
 constexpr PhysAddr kEntry = 0x8000;
@@ -97,6 +101,17 @@ TEST(NonCoherent, LinesAreEvictedNowAndThen) {
   EXPECT_LT(seen, 512U);
 }
 
+TEST(NonCoherent, AWriteAnnouncedBeforeItHappensIsNeverForgotten) {
+  Bench b("bench");
+  constexpr PhysAddr kAcross = kEntry + 60;  // two lines
+  for (std::uint64_t value = 1; value <= 0x1'0000; ++value) {
+    b.dram.cpu_wrote(kAcross, sizeof value);  // the instruction-set simulator tells before the store
+    std::memcpy(b.dram.data() + kAcross, &value, sizeof value);
+    b.dram.write_back(kAcross, sizeof value);
+    ASSERT_EQ(b.walk(kAcross), value) << "an eviction took the line before the write, and no flush brings it back";
+  }
+}
+
 TEST(NonCoherent, DeviceWritesReachBothViews) {
   Bench b("bench");
   b.store(kEntry, 7);
@@ -122,6 +137,39 @@ TEST(NonCoherent, UpdatesActOnMemoryAndAreLostUnderAChangedLine) {
   EXPECT_FALSE(b.update(kEntry, 0x1303, 1));
 }
 
+TEST(NonCoherent, LoadersAndPowerLossReachBothViews) {
+  Bench b("bench");
+  b.store(kEntry, 1);
+  b.dram.poke(kEntry + 8, 2);
+  EXPECT_EQ(b.walk(kEntry + 8), 2U);
+  EXPECT_EQ(b.walk(kEntry), 0U) << "the rest of the line is as it was";
+  b.dram.clear();
+  for (const PhysAddr at : {kEntry, kEntry + 8}) {
+    EXPECT_EQ(b.walk(at), 0U);
+    EXPECT_EQ(b.dram.peek(at), 0U);
+  }
+  b.dram.write_back(0, 0);
+  EXPECT_EQ(b.dram.cache_counters().written_back, 0U) << "nothing is left to be written back";
+}
+
+TEST(NonCoherent, RequestsBeyondMemoryEndWithIt) {
+  Bench b("bench");
+  b.store(0, 1);
+  b.store(kSize - 8, 2);
+  b.dram.write_back(~std::uint64_t{0} - 1, 16);
+  EXPECT_EQ(b.dram.cache_counters().written_back, 0U);
+  b.dram.write_back(kSize - 8, ~std::uint64_t{0});
+  EXPECT_EQ(b.walk(kSize - 8), 2U);
+  EXPECT_EQ(b.walk(0), 0U);
+}
+
+TEST(NonCoherent, EvictionsCanBeSwitchedOff) {
+  Bench b("bench");
+  b.dram.make_non_coherent(1, Dram::Evictions::kNone);
+  for (unsigned i = 0; i < 4096; ++i) b.store(i * 64, i + 1);
+  EXPECT_EQ(b.dram.cache_counters().evicted, 0U);
+}
+
 TEST(NonCoherent, CoherentMemoryHasOneView) {
   Dram dram("dram", kSize, sc_core::SC_ZERO_TIME);
   dram.cpu_wrote(0, 64);
@@ -129,6 +177,114 @@ TEST(NonCoherent, CoherentMemoryHasOneView) {
   dram.write_back(0, 0);
   EXPECT_TRUE(dram.coherent());
   EXPECT_EQ(dram.cache_counters().lost + dram.cache_counters().written_back, 0U);
+}
+
+// ---- with the firmware, on both CPUs -----------------------------------------------------------------------------
+
+#ifdef VTDSIM_ISS
+constexpr CpuKind kCpus[] = {CpuKind::kIss, CpuKind::kNative};
+#else
+constexpr CpuKind kCpus[] = {CpuKind::kNative};
+#endif
+
+class NonCoherentMachineTest : public testing::TestWithParam<std::tuple<CpuKind, std::uint64_t>> {
+ protected:
+  static PlatformConfig config() {
+    PlatformConfig c = machine_config(std::get<0>(GetParam()));
+    c.seed = std::get<1>(GetParam());
+    c.units[0].profile.coherent = false;
+    c.units[0].caches.iotlb = {1, 2, Replacement::kLru};  // so that tables are walked all the time
+    c.boot_delay = us(50);
+    return c;
+  }
+  /// As the unit reads it.
+  std::uint64_t walk(PhysAddr address) {
+    std::uint64_t value = 0;
+    MemoryTag tag(MemoryKind::kTable, {}, 0);
+    tlm::tlm_generic_payload trans;
+    trans.set_command(tlm::TLM_READ_COMMAND);
+    trans.set_address(address);
+    trans.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
+    trans.set_data_length(sizeof value);
+    trans.set_extension(&tag);
+    EXPECT_EQ(m.master.socket->transport_dbg(trans), sizeof value);
+    trans.clear_extension(&tag);
+    return value;
+  }
+  PhysAddr root() { return rtaddr::kRTA.in_place(m.unit(0).core().register_value(RegId::kRTADDR)); }
+  Machine m{config()};
+};
+INSTANTIATE_TEST_SUITE_P(CpusAndSeeds, NonCoherentMachineTest,
+                         testing::Combine(testing::ValuesIn(kCpus), testing::Range<std::uint64_t>(1, 5)),
+                         [](const auto& p) {
+                           return std::string(std::get<0>(p.param) == CpuKind::kIss ? "iss" : "native") + "_seed" +
+                                  std::to_string(std::get<1>(p.param));
+                         });
+
+TEST_P(NonCoherentMachineTest, UpdateUnderDmaIsClean) {
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.endpoint(0).start();
+    sc_core::wait(us(50));
+    m.preserve_d1();
+    EXPECT_EQ(m.update().status, Status::kOk) << m.console() << m.cpu().crash();
+    sc_core::wait(us(50));
+    m.must(Command::kFinish, {1});
+    m.endpoint(0).stop();
+  });
+  m.endpoint(0).check_memory([&](Iova iova) { return m.read8_of_d1(iova); });
+  EXPECT_THAT(m.monitor().violations(), testing::IsEmpty());
+  EXPECT_GT(m.endpoint(0).total().transfers(), 100U);
+  EXPECT_EQ(m.endpoint(0).total().faulted(), 0U);
+  EXPECT_EQ(m.endpoint(0).total().mismatches, 0U);
+  for (PhysAddr at = root(); at < root() + kPageSize; at += 8) EXPECT_EQ(walk(at), m.dram().peek(at));
+  EXPECT_GT(m.dram().cache_counters().written_back, 64U);
+  EXPECT_EQ(m.dram().cache_counters().lost, 0U) << "everything was written back before the reset";
+}
+
+TEST_P(NonCoherentMachineTest, RegistersWriteBackWhatTheyName) {
+  namespace cache = platform::cache;
+  constexpr PhysAddr kPage = platform::kHeapBase + 0x100'0000;
+  run_story([&] {
+    m.wait_ready();
+    for (const PhysAddr at : {kPage, kPage + 64, kPage + 128}) {
+      m.dram().data()[at] = 7;
+      m.dram().cpu_wrote(at, 1);
+    }
+    m.master.write(platform::kCacheBase + cache::kAddress, kPage + 63, 8);
+    m.master.write(platform::kCacheBase + cache::kWriteBack, 2, 8);
+    EXPECT_EQ(m.master.read(platform::kCacheBase + cache::kAddress, 8), kPage + 63);
+    EXPECT_EQ(walk(kPage), 7U);
+    EXPECT_EQ(walk(kPage + 64), 7U);
+    EXPECT_EQ(walk(kPage + 128), 0U);
+    m.master.write(platform::kCacheBase + cache::kWriteBack, 0, 8);
+    EXPECT_EQ(walk(kPage + 128), 7U);
+  });
+}
+
+TEST_P(NonCoherentMachineTest, ColdResetLosesEverythingInBothViews) {
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    const PhysAddr old_root = root();
+    m.dram().data()[kMemory1] = 7;
+    m.dram().cpu_wrote(kMemory1, 1);
+    m.resets().after([&](platform::reset::Kind) {
+      EXPECT_EQ(m.dram().peek(kMemory1), 0U);
+      EXPECT_EQ(walk(kMemory1), 0U);
+      EXPECT_EQ(walk(old_root + kD1.bus() * root::kBytes), 0U);
+    });
+    m.resets().trigger(platform::reset::Kind::kCold);
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.endpoint(0).start();
+    sc_core::wait(us(50));
+    m.endpoint(0).stop();
+  });
+  EXPECT_EQ(m.endpoint(0).total().faulted(), 0U);
+  EXPECT_GT(m.endpoint(0).total().transfers(), 20U);
+  EXPECT_THAT(m.monitor().violations(), testing::IsEmpty());
 }
 
 }  // namespace

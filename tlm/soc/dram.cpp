@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "tlm/soc/dram.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace vtd::soc {
@@ -21,30 +23,49 @@ std::uint64_t Dram::peek(std::uint64_t address) const {
 }
 
 void Dram::poke(std::uint64_t address, std::uint64_t value) {
-  if (!inside(address, sizeof value)) throw std::out_of_range("address outside DRAM");
-  std::memcpy(data_.data() + address, &value, sizeof value);
-  if (!coherent()) std::memcpy(written_back_.data() + address, &value, sizeof value);
+  load(address, {reinterpret_cast<const std::uint8_t*>(&value), sizeof value});
 }
 
-void Dram::make_non_coherent(std::uint64_t seed) {
+void Dram::load(std::uint64_t address, std::span<const std::uint8_t> bytes) {
+  if (!inside(address, bytes.size())) throw std::out_of_range("address outside DRAM");
+  std::memcpy(data_.data() + address, bytes.data(), bytes.size());
+  if (!coherent()) std::memcpy(written_back_.data() + address, bytes.data(), bytes.size());
+}
+
+void Dram::clear() {
+  std::fill(data_.begin(), data_.end(), std::uint8_t{0});
+  std::fill(written_back_.begin(), written_back_.end(), std::uint8_t{0});
+  dirty_.clear();
+}
+
+void Dram::make_non_coherent(std::uint64_t seed, Evictions evictions) {
   written_back_ = data_;
+  evictions_ = evictions;
   random_.seed(seed);
 }
 
 void Dram::cpu_wrote(std::uint64_t address, std::uint64_t bytes) {
   if (coherent() || bytes == 0) return;
-  for (std::uint64_t line = address / kLine; line <= (address + bytes - 1) / kLine; ++line) dirty_.insert(line);
-  constexpr std::uint64_t kWritesPerEviction = 256;
-  if (random_() % kWritesPerEviction != 0) return;
-  auto victim = dirty_.lower_bound(random_() % (data_.size() / kLine));
-  if (victim == dirty_.end()) victim = dirty_.begin();
+  const std::uint64_t first = address / kLine;
+  const std::uint64_t last = (address + bytes - 1) / kLine;
+  // Room first: lines that are being written now may not have their contents yet, and must stay dirty.
+  for (std::uint64_t line = first; line <= last; ++line)
+    if (!dirty_.contains(line)) make_room();
+  for (std::uint64_t line = first; line <= last; ++line) dirty_.insert(line);
+}
+
+void Dram::make_room() {
+  constexpr std::uint64_t kLinesPerEviction = 64;
+  if (evictions_ == Evictions::kNone || random_() % kLinesPerEviction != 0 || dirty_.empty()) return;
+  const auto victim = std::next(dirty_.begin(), static_cast<std::ptrdiff_t>(random_() % dirty_.size()));
   ++counters_.evicted;
   write_back_line(*victim);
   dirty_.erase(victim);
 }
 
 void Dram::write_back(std::uint64_t address, std::uint64_t bytes) {
-  if (coherent()) return;
+  if (coherent() || address >= data_.size()) return;
+  if (bytes != 0) bytes = std::min(bytes, data_.size() - address);
   const auto first = bytes == 0 ? dirty_.begin() : dirty_.lower_bound(address / kLine);
   const auto last = bytes == 0 ? dirty_.end() : dirty_.upper_bound((address + bytes - 1) / kLine);
   for (auto line = first; line != last; ++line) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <random>
 #include <set>
+#include <span>
 #include <systemc>
 #include <tlm>
 #include <vector>
@@ -28,13 +29,17 @@ class Dram : public sc_core::sc_module {
   /// Direct view, without time: for loaders, injection and checks. Throws std::out_of_range.
   [[nodiscard]] std::uint64_t peek(std::uint64_t address) const;
   void poke(std::uint64_t address, std::uint64_t value);
+  void load(std::uint64_t address, std::span<const std::uint8_t> bytes);
+  /// Power was lost: all zero, in memory and in every cache.
+  void clear();
 
   // ---- two views ----
   /// From now on CPU writes stay in 64-byte lines until they are written back: by the firmware, or now and then by an
   /// eviction. Table walks see what was written back only; everything else is snooped. No DMI. Before the simulation.
-  void make_non_coherent(std::uint64_t seed);
+  enum class Evictions : std::uint8_t { kBySeed, kNone };
+  void make_non_coherent(std::uint64_t seed, Evictions evictions = Evictions::kBySeed);
   [[nodiscard]] bool coherent() const { return written_back_.empty(); }
-  /// The CPU has written [address, address + bytes) through data().
+  /// The CPU writes [address, address + bytes) through data(): has just done so, or will before anything else happens.
   void cpu_wrote(std::uint64_t address, std::uint64_t bytes);
   /// Writes the lines of [address, address + bytes) back; `bytes` 0: all lines.
   void write_back(std::uint64_t address, std::uint64_t bytes);
@@ -59,6 +64,8 @@ class Dram : public sc_core::sc_module {
   static constexpr std::uint64_t kLine = 64;
   void move(tlm::tlm_generic_payload& trans);
   void compare_exchange(tlm::tlm_generic_payload& trans, MemoryTag& tag);
+  /// For a line that becomes dirty: once in a while another one goes to memory without anybody asking.
+  void make_room();
   /// Both views get what the CPU's has.
   void write_back_line(std::uint64_t line);
   void transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay);
@@ -73,6 +80,7 @@ class Dram : public sc_core::sc_module {
   std::vector<std::uint8_t> data_;          ///< the CPU's view, and the only one of a coherent platform
   std::vector<std::uint8_t> written_back_;  ///< what table walks see; empty when coherent
   std::set<std::uint64_t> dirty_;           ///< lines in which the views may differ
+  Evictions evictions_ = Evictions::kBySeed;
   std::mt19937_64 random_;
   CacheCounters counters_;
   sc_core::sc_time latency_;

@@ -62,7 +62,8 @@ Platform::Platform(sc_core::sc_module_name name, const PlatformConfig& config)
   for (unsigned i = 0; i < 2; ++i) images_.load(i, cpu_->config().firmware[i].image);
   mailbox_.set_policy(config.policy);
   const auto snoops = [](const UnitConfig& unit) { return unit.profile.coherent; };
-  if (!std::all_of(config.units.begin(), config.units.end(), snoops)) dram_.make_non_coherent(config.seed);
+  if (!std::all_of(config.units.begin(), config.units.end(), snoops))
+    dram_.make_non_coherent(config.seed, config.evictions);
   add_units(config);
   add_endpoints(config);
   connect();
@@ -139,9 +140,7 @@ void Platform::boot_image_a() {
   p::ImageHeader header{};
   std::memcpy(&header, image.data(), sizeof header);
   if (header.load_address + header.memory_size > dram_.size()) throw std::runtime_error("image A lies outside DRAM");
-  std::copy(image.begin() + sizeof header, image.end(), dram_.data() + header.load_address);
-  dram_.cpu_wrote(header.load_address, image.size() - sizeof header);
-  dram_.write_back(header.load_address, image.size() - sizeof header);
+  dram_.load(header.load_address, std::span(image).subspan(sizeof header));
   cpu_->restart(header.entry);
 }
 

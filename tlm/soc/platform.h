@@ -34,6 +34,8 @@ struct PlatformConfig {
   double cpi = 1;
   sc_core::sc_time cpu_quantum{1, sc_core::SC_US};
   sc_core::sc_time boot_delay;  ///< the CPU is held in reset so long after a warm reset
+  /// Of the CPU's cache. If any unit has ECAP.C=0, no unit's table walks snoop it.
+  Dram::Evictions evictions = Dram::Evictions::kBySeed;
 };
 
 class Platform : public sc_core::sc_module {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tlm/soc/reset_controller.h"
 
-#include <algorithm>
-
 #include "tlm/spec/paging.h"
 
 namespace vtd::soc {
@@ -64,9 +62,7 @@ void ResetController::trigger(reset::Kind kind) {
     poison_unpreserved();
   } else {
     handover_ = entry_ = tracker_ = scratch_base_ = scratch_size_ = 0;
-    std::fill_n(dram_.data(), dram_.size(), std::uint8_t{0});
-    dram_.cpu_wrote(0, dram_.size());
-    dram_.write_back(0, 0);
+    dram_.clear();
   }
   for (const Listener& listener : after_) listener(kind);
 }

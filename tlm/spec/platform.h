@@ -74,6 +74,7 @@ inline constexpr Field kContain{"contain", 1, 1};  ///< on_error: 1 contain, 0 f
 inline constexpr Field kSkipCleanInvalidation{"skip_clean_invalidation", 8, 8};
 inline constexpr Field kSkipUnmapInvalidation{"skip_unmap_invalidation", 9, 9};
 inline constexpr Field kSkipFlush{"skip_flush", 10, 10};
+inline constexpr Field kSkipHandoverFlush{"skip_handover_flush", 11, 11};
 }  // namespace policy
 
 /// Where the firmware is in its life (liveupdate.md 3.3.3).
