@@ -91,7 +91,8 @@ struct Space {
 struct Interrupt {
   bool present = true;
   unsigned vector = 0x20, destination = 0;
-  std::optional<SourceId> only{};  ///< who may ask
+  bool validated = false;  ///< SVT
+  SourceId only{};         ///< who may ask, when validated
 };
 
 class CacheRandom : public RawScalable {
@@ -202,7 +203,7 @@ class CacheRandom : public RawScalable {
   void write_interrupt(unsigned n, const Interrupt& i) {
     interrupts[n] = i;
     put(kInterrupts + n * 16ULL, {std::uint64_t{i.destination} << 40 | i.vector << 16 | (i.present ? 1 : 0),
-                                  i.only ? 1U << 18 | i.only->value : 0});
+                                  i.validated ? 1U << 18 | i.only.value : 0});
   }
   /// Returns what has to be invalidated, in the form that descriptors have; 0: nothing that was there has changed.
   std::uint64_t write_page(Tree& tree, Iova iova, Page page, bool present = true) {
@@ -293,7 +294,8 @@ class CacheRandom : public RawScalable {
     for (unsigned n = first; n <= last; ++n) {
       cached = cached || interrupts[n].present;
       write_interrupt(n, {!once_in(8), 0x20 + below(200), below(250)});
-      if (once_in(5)) interrupts[n].only = one_of(kDevices), write_interrupt(n, interrupts[n]);
+      if (once_in(5))
+        interrupts[n].validated = true, interrupts[n].only = one_of(kDevices), write_interrupt(n, interrupts[n]);
     }
     if (!cached) return;
     if (how == 0) return send(Cache::kInterrupt, interrupt_cache(0));
@@ -388,7 +390,7 @@ class CacheRandom : public RawScalable {
   [[nodiscard]] Answer expected(const DmaRequest& r) const {
     if (r.data) {
       const Interrupt& i = interrupts[index_of(r)];
-      if (!i.present || i.only.value_or(r.source) != r.source) return {.fault = i.present ? 0x26U : 0x22U};
+      if (!i.present || (i.validated && i.only != r.source)) return {.fault = i.present ? 0x26U : 0x22U};
       return {.address = 0xFEE0'0000 | i.destination << 12 | std::uint64_t{i.vector} << 32};
     }
     const auto [fault, d, p, space] = path_of(r);
