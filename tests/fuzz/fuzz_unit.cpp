@@ -62,11 +62,23 @@ void World::invalidate_everything() {
   pump();
   write(RegId::kIOTLB, iotlb_reg::kIVT.of(1) | iotlb_reg::kIIRG.of(1));
   pump();
+  if (unit.profile().hitless_root) command(gcmd::kSRTP);
   entries_read.clear();
+  requesters_.clear();
   structures_touched_ = false;
 }
 
 void World::check(const DmaRequest& request) {
+  requesters_.insert({request.source, request.pasid});
+  const char* wrong = complaint(request);
+  if (wrong != nullptr && requesters_.size() > 1) {
+    invalidate_everything();
+    wrong = complaint(request);
+  }
+  require(wrong == nullptr, wrong);
+}
+
+const char* World::complaint(const DmaRequest& request) {
   const ReadFunction read_tables = [this](PhysAddr address, std::span<std::uint64_t> out) {
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (!inside(address + i * 8, 8)) return false;
@@ -77,24 +89,23 @@ void World::check(const DmaRequest& request) {
   const auto expected = unit.debug_translate(request, read_tables);
   Ticket ticket = unit.accept(request);
   const auto got = unit.translate(ticket);
-  if (is_interrupt_request(request) || structures_touched_) return;
+  if (is_interrupt_request(request) || structures_touched_) return nullptr;
   // An A or D bit that cannot be written is the one thing that debug translation does not see.
-  const bool update = !got && (got.fault().reason == FaultReason::kFsAdAccess);
-  if (update) return;
-  require(got.ok() == expected.ok(), "caches and tables disagree whether a request may pass");
-  if (!got) return require(got.fault().reason == expected.fault().reason, "caches and tables give different faults");
-  if (request.type == AddressType::kTranslationRequest && !got->readable && !got->writable) return;
-  require(got->address == expected->address, "the address is not what the tables say");
-  require(!got->readable || expected->readable, "read permission that the tables do not give");
-  require(!got->writable || expected->writable, "write permission that the tables do not give");
-  if (!got->remapped || got->address == request.address) return;
+  if (!got && got.fault().reason == FaultReason::kFsAdAccess) return nullptr;
+  if (got.ok() != expected.ok()) return "caches and tables disagree whether a request may pass";
+  if (!got) return got.fault().reason == expected.fault().reason ? nullptr : "caches and tables give different faults";
+  if (request.type == AddressType::kTranslationRequest && !got->readable && !got->writable) return nullptr;
+  if (got->address != expected->address) return "the address is not what the tables say";
+  if (got->readable && !expected->readable) return "read permission that the tables do not give";
+  if (got->writable && !expected->writable) return "write permission that the tables do not give";
+  if (!got->remapped || got->address == request.address) return nullptr;
   const std::uint64_t page = align_down(got->address, kPageSize);
   for (const std::uint64_t entry : entries_read) {
     const std::uint64_t base = ss::kADDR.in_place(entry) & ~(got->page_size - 1);
     if ((entry & 1) != 0 || (entry & 2) != 0)
-      if (page >= base && page - base < level_size(3)) return;
+      if (page >= base && page - base < level_size(3)) return nullptr;
   }
-  require(false, "no entry that was read leads to the address");
+  return "no entry that was read leads to the address";
 }
 
 bool World::read(PhysAddr address, std::span<std::uint64_t> out) {

@@ -7,8 +7,10 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tlm/core/paging_walk.h"
@@ -60,10 +62,12 @@ class World final : public Host {
   void pump();
   /// Root table at `root`, translation on.
   void enable(PhysAddr root, TableMode mode);
-  /// Global invalidation of every cache, by registers.
+  /// Global invalidation of every cache, by registers (of the PASID cache only with ESRTPS).
   void invalidate_everything();
   /// Translates and holds the result against the tables as they are now: nothing may be cached that they do not say.
-  /// Only after changes of memory were followed by invalidate_everything().
+  /// Only after changes of memory were followed by invalidate_everything(). Tables may give one domain-id to several
+  /// sources and PASIDs whose tables differ; then a cached translation of the one legally answers the other, and the
+  /// request is held against the tables again with empty caches.
   void check(const DmaRequest& request);
 
   // ---- Host ----
@@ -84,6 +88,10 @@ class World final : public Host {
 
  private:
   static Observer& nobody();
+  /// What is wrong with the translation; nullptr: nothing.
+  const char* complaint(const DmaRequest& request);
+  /// Sources and PASIDs of the requests since the last invalidation of everything.
+  std::set<std::pair<SourceId, std::optional<Pasid>>> requesters_;
   /// A walk set A or D in what is also a root, context or PASID entry: caches may rightly disagree with it.
   bool structures_touched_ = false;
   bool command_woken_ = false;

@@ -25,10 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::uint64_t bits = bit(input.below(64));
       world.words[at] = input.below(8) == 0 ? input.take<std::uint64_t>() : world.words[at] ^ bits;
     }
-    if (changes != 0) {
-      world.invalidate_everything();
-      world.command(gcmd::kSRTP);
-    }
+    if (changes != 0) world.invalidate_everything();
     const unsigned requests = 1 + input.below(4);
     for (unsigned i = 0; i < requests; ++i) world.check(take_request(input));
   }
