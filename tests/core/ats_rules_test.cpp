@@ -40,11 +40,12 @@ class AtsRules : public RawScalable {
     }
     EXPECT_EQ(pending(), 0U) << "nothing is recorded";
   }
-  void expect_refused(const DmaRequest& r, unsigned code) {
+  /// `record`: where it is recorded.
+  void expect_refused(const DmaRequest& r, unsigned code, unsigned record = 0) {
     EXPECT_EQ(reason(r), code);
-    EXPECT_EQ(record_reason(0), code);
-    EXPECT_EQ(record_high(0) >> 60 & 3, static_cast<unsigned>(r.type)) << "AT";
-    EXPECT_EQ(record_high(0) >> 62 & 1, r.access == Access::kRead ? 1U : 0U);
+    EXPECT_EQ(record_reason(record), code);
+    EXPECT_EQ(record_high(record) >> 60 & 3, static_cast<unsigned>(r.type)) << "AT";
+    EXPECT_EQ(record_high(record) >> 62 & 1, r.access == Access::kRead ? 1U : 0U);
   }
   Path second_path{}, first_path{};
 };
@@ -219,6 +220,19 @@ TEST_F(AtsRules, LegacyModeNeedsTranslationType1) {
   EXPECT_EQ(address_of(translated(0x1234'5000)), 0x1234'5000U);
   EXPECT_EQ(dma_to(kIova), kPage) << "untranslated requests are served as well";
   EXPECT_EQ(fault(kIova + 0x1000), 6U);
+}
+
+TEST_F(AtsRules, ACachedFaultOfOneAccessDoesNotAnswerForTheOther) {
+  Profile p = full_profile();
+  p.caching_mode = true;  // faults are cached
+  RawSoftware::fresh(p);
+  host->words[0x2'0000 + kDevice.devfn() * 16U] |= 1 << 2;  // TT
+  const PhysAddr leaf = page(kIova, kPage, kR | kW);
+  host->broken.insert(leaf);
+  for (auto& [address, word] : host->words)
+    if ((word & 0xF'FFFF'FFFF'F000) == (leaf & ~0xFFFULL) && (word & 3) == 3) word &= ~kR;
+  EXPECT_EQ(fault(kIova), 6U) << "no R at level 2";
+  expect_refused(ask(), 7, 1);
 }
 
 TEST_F(AtsRules, ReasonD_PassThroughHasNoAts) {

@@ -290,7 +290,9 @@ UnitCore::Leaf UnitCore::leaf_of(Flight& flight, const ContextEntry& context, co
   if (const auto cached = state_.caches.iotlb.lookup(request.source, space, request.address)) {
     const Asked asked = asked_by(context, space, request);
     const bool must_set_dirty = cached->clean && writes(request.access) && may_write(asked, cached->rights());
-    const bool usable = cached->fault == FaultReason::kNone ? !must_set_dirty : cached->access == request.access;
+    // A cached fault is that of one access; the answer to a translation request tells the rights of all.
+    const bool same_fault = cached->access == request.access && request.type != AddressType::kTranslationRequest;
+    const bool usable = cached->fault == FaultReason::kNone ? !must_set_dirty : same_fault;
     if (usable) return {.entry = *cached, .hit = true, .fault = cached->fault};
   }
   return for_all_rights(request, walk, [&](const WalkRequest& w) { return walk_for(flight, space, w); });
