@@ -11,40 +11,33 @@ module vtd_round_robin #(
   /// The shown choice is taken at the next edge.
   input  logic           take_i,
   output logic           valid_o,
-  output logic [IdW-1:0] id_o
+  output logic [IdW-1:0] id_o,
+  /// The same choice, one bit each; zero without one.
+  output logic [N-1:0]   grant_o
 );
-  logic [IdW-1:0] turn_q, held_id_q, pick_above, pick_any;
-  logic           held_q, found_above, found_any;
+  logic [N-1:0] turn_q, held_q;  // candidates from the turn on; the choice that is held
+  logic [N-1:0] ahead, pool;
 
-  always_comb begin : pick
-    pick_above  = '0;
-    pick_any    = '0;
-    found_above = 1'b0;
-    found_any   = 1'b0;
-    for (int i = N - 1; i >= 0; i--) begin
-      if (candidate_i[i]) begin
-        found_any = 1'b1;
-        pick_any  = IdW'(i);
-        if (IdW'(i) >= turn_q) begin
-          found_above = 1'b1;
-          pick_above  = IdW'(i);
-        end
-      end
+  assign ahead   = candidate_i & turn_q;
+  assign pool    = (held_q != '0) ? held_q : (ahead != '0) ? ahead : candidate_i;
+  assign grant_o = pool & (~pool + N'(1));
+  assign valid_o = pool != '0;
+
+  for (genvar b = 0; b < IdW; b++) begin : gen_id
+    logic [N-1:0] column;
+    for (genvar i = 0; i < N; i++) begin : gen_column
+      assign column[i] = ((i >> b) & 1) != 0;
     end
+    assign id_o[b] = (grant_o & column) != '0;
   end
-
-  assign valid_o = held_q || found_any;
-  assign id_o    = held_q ? held_id_q : (found_above ? pick_above : pick_any);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : state
     if (!rst_ni) begin
-      turn_q    <= '0;
-      held_q    <= 1'b0;
-      held_id_q <= '0;
+      turn_q <= '1;
+      held_q <= '0;
     end else if (valid_o) begin
-      held_q    <= !take_i;
-      held_id_q <= id_o;
-      if (take_i) turn_q <= (id_o == IdW'(N - 1)) ? '0 : id_o + 1'b1;
+      held_q <= take_i ? '0 : grant_o;
+      if (take_i) turn_q <= ~(grant_o | (grant_o - N'(1)));
     end
   end
 endmodule

@@ -16,6 +16,22 @@ package vtd_pkg;
   localparam integer SS_ADDR_HI = 51;
   localparam integer SS_TM = 62;
 
+  // First-stage paging entry (VT-d 9.7).
+  localparam integer FS_P = 0;
+  localparam integer FS_RW = 1;
+  localparam integer FS_US = 2;
+  localparam integer FS_PWT = 3;
+  localparam integer FS_PCD = 4;
+  localparam integer FS_A = 5;
+  localparam integer FS_D = 6;
+  localparam integer FS_PS = 7;
+  localparam integer FS_G = 8;
+  localparam integer FS_EA = 10;
+  localparam integer FS_ADDR_LO = 12;
+  localparam integer FS_ADDR_HI = 51;
+  localparam integer FS_PAT = 12;
+  localparam integer FS_XD = 63;
+
   // Tables.
   localparam integer PAGE_SHIFT = 12;
   localparam integer INDEX_BITS = 9;
@@ -25,6 +41,38 @@ package vtd_pkg;
   localparam logic [1:0] ACCESS_WRITE = 2'd1;
   localparam logic [1:0] ACCESS_ZERO_LENGTH_READ = 2'd2;
   localparam logic [1:0] ACCESS_ATOMIC = 2'd3;
+
+  // Kinds of walk.
+  localparam logic [1:0] WALK_LEGACY = 2'd0;
+  localparam logic [1:0] WALK_SECOND_STAGE = 2'd1;
+  localparam logic [1:0] WALK_FIRST_STAGE = 2'd2;
+  localparam logic [1:0] WALK_NESTED = 2'd3;
+
+  // Scopes of an invalidation.
+  localparam logic [2:0] SCOPE_ALL = 3'd0;
+  localparam logic [2:0] SCOPE_DOMAIN = 3'd1;
+  localparam logic [2:0] SCOPE_DOMAIN_PAGE = 3'd2;
+  localparam logic [2:0] SCOPE_PASID = 3'd3;
+  localparam logic [2:0] SCOPE_PASID_PAGE = 3'd4;
+
+  // Events that are counted.
+  localparam integer EVENT_WALK = 0;
+  localparam integer EVENT_READ = 1;
+  localparam integer EVENT_UPDATE = 2;
+  localparam integer EVENT_RETRY = 3;
+  localparam integer EVENT_KILL = 4;
+  localparam integer EVENT_SHARED = 5;
+  localparam integer EVENT_FAULT = 6;
+  localparam integer EVENT_INVALIDATION = 7;
+  localparam integer EVENT_FIRST_HIT2 = 8;
+  localparam integer EVENT_FIRST_HIT3 = 9;
+  localparam integer EVENT_FIRST_HIT4 = 10;
+  localparam integer EVENT_SECOND_HIT2 = 11;
+  localparam integer EVENT_SECOND_HIT3 = 12;
+  localparam integer EVENT_SECOND_HIT4 = 13;
+  localparam integer EVENT_GUEST_HIT = 14;
+  localparam integer EVENT_FILL = 15;
+  localparam integer EVENTS = 16;
 
   // Fault reasons (VT-d 7.1.3).
   localparam logic [7:0] FR_NONE = 8'h00;
@@ -42,4 +90,51 @@ package vtd_pkg;
   localparam logic [7:0] FR_PAGING_ENTRY_RESERVED = 8'h0c;
   localparam logic [7:0] FR_REQUEST_TYPE_BLOCKED = 8'h0d;
   localparam logic [7:0] FR_INTERRUPT_RANGE = 8'h0e;
+  localparam logic [7:0] FR_ROOT_TABLE_ADDRESS_INVALID = 8'h30;
+  localparam logic [7:0] FR_PASID_UNDER_LEGACY = 8'h31;
+  localparam logic [7:0] FR_PAGE_GROUP_UNDER_LEGACY = 8'h32;
+  localparam logic [7:0] FR_SM_ROOT_ACCESS = 8'h38;
+  localparam logic [7:0] FR_SM_ROOT_NOT_PRESENT = 8'h39;
+  localparam logic [7:0] FR_SM_ROOT_RESERVED = 8'h3a;
+  localparam logic [7:0] FR_SM_CONTEXT_ACCESS = 8'h40;
+  localparam logic [7:0] FR_SM_CONTEXT_NOT_PRESENT = 8'h41;
+  localparam logic [7:0] FR_SM_CONTEXT_RESERVED = 8'h42;
+  localparam logic [7:0] FR_SM_CONTEXT_INVALID = 8'h43;
+  localparam logic [7:0] FR_SM_DEVICE_TLB_DISABLED = 8'h44;
+  localparam logic [7:0] FR_SM_PASID_DISABLED = 8'h45;
+  localparam logic [7:0] FR_SM_PASID_BEYOND_DIRECTORY = 8'h46;
+  localparam logic [7:0] FR_SM_PAGE_REQUEST_DISABLED = 8'h47;
+  localparam logic [7:0] FR_SM_RID_PASID = 8'h48;
+  localparam logic [7:0] FR_SM_PASID_DIR_ACCESS = 8'h50;
+  localparam logic [7:0] FR_SM_PASID_DIR_NOT_PRESENT = 8'h51;
+  localparam logic [7:0] FR_SM_PASID_DIR_RESERVED = 8'h52;
+  localparam logic [7:0] FR_SM_PASID_ACCESS = 8'h58;
+  localparam logic [7:0] FR_SM_PASID_NOT_PRESENT = 8'h59;
+  localparam logic [7:0] FR_SM_PASID_RESERVED = 8'h5a;
+  localparam logic [7:0] FR_SM_PASID_INVALID = 8'h5b;
+  localparam logic [7:0] FR_SM_EXECUTE_DISABLED = 8'h5c;
+  localparam logic [7:0] FR_SM_SUPERVISOR_DISABLED = 8'h5d;
+  localparam logic [7:0] FR_FS_ENTRY_ACCESS = 8'h70;
+  localparam logic [7:0] FR_FS_NOT_PRESENT = 8'h71;
+  localparam logic [7:0] FR_FS_RESERVED = 8'h72;
+  localparam logic [7:0] FR_FS_ROOT_ACCESS = 8'h73;
+  localparam logic [7:0] FR_NESTED_FS_BEYOND_WIDTH = 8'h74;
+  localparam logic [7:0] FR_NESTED_FS_ROOT_READ = 8'h75;
+  localparam logic [7:0] FR_NESTED_FS_TABLE_READ = 8'h76;
+  localparam logic [7:0] FR_NESTED_AD_WRITE = 8'h77;
+  localparam logic [7:0] FR_SS_ENTRY_ACCESS = 8'h78;
+  localparam logic [7:0] FR_SS_NOT_PRESENT = 8'h79;
+  localparam logic [7:0] FR_SS_RESERVED = 8'h7a;
+  localparam logic [7:0] FR_SS_ROOT_ACCESS = 8'h7b;
+  localparam logic [7:0] FR_SS_AD_NO_SNOOP = 8'h7c;
+  localparam logic [7:0] FR_NOT_CANONICAL = 8'h80;
+  localparam logic [7:0] FR_USER_PRIVILEGE = 8'h81;
+  localparam logic [7:0] FR_EXECUTE_PERMISSION = 8'h82;
+  localparam logic [7:0] FR_FS_BEYOND_WIDTH = 8'h83;
+  localparam logic [7:0] FR_SS_BEYOND_WIDTH = 8'h84;
+  localparam logic [7:0] FR_SM_WRITE_PERMISSION = 8'h85;
+  localparam logic [7:0] FR_SM_READ_PERMISSION = 8'h86;
+  localparam logic [7:0] FR_SM_INTERRUPT_RANGE = 8'h87;
+  localparam logic [7:0] FR_FS_AD_NO_SNOOP = 8'h90;
+  localparam logic [7:0] FR_FS_AD_ACCESS = 8'h91;
 endpackage

@@ -229,9 +229,6 @@ class Loader {
     } catch (const std::invalid_argument& e) {
       mistake(changes ? changes : node, fmt::format("capabilities that do not fit together: {}", e.what()));
     }
-    const bool rtl = s.platform.text("walker", "rtl") != "model";
-    if (rtl && profile_of(s).scalable_mode)
-      mistake(changes ? changes : node, "the RTL walker walks legacy tables only, expected walker: model with SMTS");
   }
 
   void endpoints(const YAML::Node& node) {

@@ -23,6 +23,12 @@ class FakeMemory {
     if (broken_.count(address) != 0) return std::nullopt;
     return word(address);
   }
+  /// Atomically; what was there, nullopt: bus error.
+  std::optional<std::uint64_t> compare_exchange(std::uint64_t address, std::uint64_t expected, std::uint64_t desired) {
+    const auto seen = read(address);
+    if (seen == expected) set_word(address, desired);
+    return seen;
+  }
 
  private:
   std::unordered_map<std::uint64_t, std::uint64_t> words_;

@@ -36,6 +36,18 @@ struct Surroundings {
   std::function<bool(Edge)> offers = [](Edge) { return true; };  ///< a waiting walk is offered at this edge
   /// Replaces the answer of the memory; for errors by chance.
   std::function<void(MemoryResponse&)> spoil = [](MemoryResponse&) {};
+  // The same of updates.
+  std::function<Edge(const UpdateRequest&)> update_latency = [](const UpdateRequest&) { return Edge{0}; };
+  std::function<bool(Edge)> update_ready = [](Edge) { return true; };
+  std::function<void(UpdateResponse&)> spoil_update = [](UpdateResponse&) {};
+  /// Called before every edge: memory may be changed here.
+  std::function<void(Edge)> meanwhile = [](Edge) {};
+  /// An invalidation to offer, when none is under way.
+  std::function<std::optional<WalkInvalidation>(Edge)> invalidation = [](Edge) {
+    return std::optional<WalkInvalidation>{};
+  };
+  std::function<void()> invalidated = [] {};  ///< the last one is complete
+  std::function<bool(Edge)> drain = [](Edge) { return false; };
   bool skip_quiescent = false;  ///< do not clock edges that by quiescent() change nothing
 };
 
@@ -52,7 +64,7 @@ struct Walked {
 
 class WalkerBench {
  public:
-  WalkerBench(Walker& walker, const FakeMemory& memory) : walker_(walker), memory_(memory) {}
+  WalkerBench(Walker& walker, FakeMemory& memory) : walker_(walker), memory_(memory) {}
 
   Surroundings surroundings;
 
@@ -64,14 +76,17 @@ class WalkerBench {
 
   /// Number of reads taken, and the edges of the first and the last.
   [[nodiscard]] std::uint64_t reads() const { return reads_; }
+  [[nodiscard]] std::uint64_t updates() const { return updates_; }
+  [[nodiscard]] Edge now() const { return edge_; }
   [[nodiscard]] Edge first_read() const { return first_read_; }
   [[nodiscard]] Edge last_read() const { return last_read_; }
   [[nodiscard]] Edge edges_clocked() const { return edges_clocked_; }
   [[nodiscard]] std::size_t most_in_flight() const { return most_in_flight_; }
 
  private:
-  struct Owed {  ///< a read that memory has not answered
-    MemoryRequest request;
+  template <typename Request>
+  struct Owed {  ///< a read or an update that memory has not answered
+    Request request;
     Edge due = 0;
   };
   struct Flight {
@@ -89,19 +104,30 @@ class WalkerBench {
   void clock(Progress& progress);
   void offer(Progress& progress);
   std::optional<MemoryResponse> answer_of_memory();
-  void check_shown(const WalkerOutputs& out, bool memory_ready, bool response_ready);
+  std::optional<UpdateResponse> answer_to_update();
+  template <typename Request>
+  std::optional<Request> take_due(std::vector<Owed<Request>>& owed);
+  void offer_invalidation(WalkerInputs& in);
+  void check_shown(const WalkerOutputs& out, const WalkerInputs& in);
+  [[nodiscard]] bool owes(WalkId id) const;
   void take_read(const MemoryRequest& request);
+  void take_update(const UpdateRequest& request);
   void take_response(const WalkResponse& response, Progress& progress);
   void skip(const Progress& progress);
 
   Walker& walker_;
-  const FakeMemory& memory_;
+  FakeMemory& memory_;
   Edge edge_ = 0;
   std::vector<std::optional<Flight>> flights_;
-  std::vector<Owed> owed_;
+  std::vector<Owed<MemoryRequest>> owed_;
+  std::vector<Owed<UpdateRequest>> owed_updates_;
+  std::optional<WalkInvalidation> invalidation_;
+  bool invalidating_ = false;
   std::optional<MemoryRequest> stalled_read_;
+  std::optional<UpdateRequest> stalled_update_;
   std::optional<WalkResponse> stalled_response_;
   std::uint64_t reads_ = 0;
+  std::uint64_t updates_ = 0;
   Edge first_read_ = 0;
   Edge last_read_ = 0;
   Edge edges_clocked_ = 0;

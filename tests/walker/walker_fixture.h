@@ -39,7 +39,8 @@ class WalkerConformance : public testing::TestWithParam<WalkerUnderTest> {
   static constexpr std::uint64_t kIova = 0x12'3456'7000;  ///< all indices are different; fits 3 levels
   static constexpr std::uint64_t kPages = 0x2'0000'0000;
 
-  WalkerConfig config_;
+  /// Without caches and sharing every walker reads the same at the same edges.
+  WalkerConfig config_{.structure_caches = false, .sharing = false};
   FakeMemory memory_;
   TableBuilder tables_{memory_};
   std::uint64_t root_ = tables_.new_table();

@@ -61,6 +61,9 @@ class Host {
   virtual void message(PhysAddr address, std::uint32_t data) = 0;
   /// Runs one walk to its end; the host assigns request.id. May suspend.
   [[nodiscard]] virtual WalkResponse walk(WalkRequest request) = 0;
+  /// Makes covered walks in flight begin again and drops what the walker has cached of them; returns when that is
+  /// complete. May suspend.
+  virtual void invalidate_walks(const WalkInvalidation& invalidation) { static_cast<void>(invalidation); }
   /// Accounts for the time of a step. May suspend.
   virtual void spend(Step step) = 0;
   /// Suspends the caller until notify_progress() is called; may return early.

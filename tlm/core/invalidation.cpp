@@ -143,6 +143,22 @@ bool covers_iotlb(const Invalidation& invalidation, const TranslationTag& tag) {
          page_range_meets(invalidation, tag.address, tag.size);
 }
 
+std::optional<WalkInvalidation> walk_invalidation(const Invalidation& invalidation) {
+  const bool of_pasid = invalidation.kind == Invalidation::Kind::kPasidIotlb;
+  if (!of_pasid && invalidation.kind != Invalidation::Kind::kIotlb) return std::nullopt;
+  WalkInvalidation walks{.domain = invalidation.domain,
+                         .pasid = invalidation.pasid,
+                         .address = invalidation.address,
+                         .address_mask = invalidation.address_mask,
+                         .leaf_only = invalidation.leaf_only};
+  const bool pages = invalidation.scope == Invalidation::Scope::kPage;
+  if (of_pasid)
+    walks.scope = pages ? WalkScope::kPasidPage : WalkScope::kPasid;
+  else if (invalidation.scope != Invalidation::Scope::kGlobal)
+    walks.scope = pages ? WalkScope::kDomainPage : WalkScope::kDomain;
+  return walks;
+}
+
 bool covers_interrupt(const Invalidation& invalidation, std::uint32_t index) {
   if (invalidation.kind != Invalidation::Kind::kInterrupt) return false;
   if (invalidation.scope == Invalidation::Scope::kGlobal) return true;

@@ -87,6 +87,9 @@ struct TranslationTag {
 /// entry of the domain (VT-d 6.5.2.3); the PASID-based kinds match first-stage and nested entries only (6.5.2.4).
 [[nodiscard]] bool covers_iotlb(const Invalidation& invalidation, const TranslationTag& tag);
 
+/// What the walker has to be told; nullopt for what concerns no paging entries.
+[[nodiscard]] std::optional<WalkInvalidation> walk_invalidation(const Invalidation& invalidation);
+
 /// Interrupt entry cache: the entry of `index`.
 [[nodiscard]] bool covers_interrupt(const Invalidation& invalidation, std::uint32_t index);
 

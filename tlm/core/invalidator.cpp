@@ -15,6 +15,8 @@ bool Invalidator::perform(const Invalidation& asked) {
   const Epoch epoch = state_.log.append(invalidation);
   state_.caches.invalidate(invalidation);
   state_.host.revoke_dmi();
+  const auto of_walks = walk_invalidation(invalidation);
+  if (of_walks && !state_.invalidate_walks(*of_walks)) return false;
   if (!state_.wait_until([&] { return state_.in_flight.settled(invalidation, epoch); })) return false;
   state_.log.forget(state_.in_flight.oldest_epoch(state_.log.now()));
   ++state_.statistics.invalidations;

@@ -17,11 +17,11 @@ bool canonical(Iova address, unsigned width) {
 }  // namespace
 
 PagingWalk::PagingWalk(const WalkerConfig& config, const WalkRequest& request) : config_(config), request_(request) {
-  response_.id = request.id;
   start();
 }
 
 void PagingWalk::start() {
+  response_ = {.id = request_.id, .reads = response_.reads};
   rights_ = {};
   update_count_ = update_next_ = 0;
   if (!first_stage()) {
@@ -50,8 +50,26 @@ std::optional<PhysAddr> PagingWalk::next_read() const {
   return step_ == Step::kReadFirst ? first_entry_ : entry_address(table_, input_, level_);
 }
 
+PagingWalk::Position PagingWalk::position() const {
+  if (step_ == Step::kReadFirst) return {true, first_level_, request_.iova};
+  return {false, level_, input_};
+}
+
 void PagingWalk::consume(std::uint64_t entry, bool error) {
   ++response_.reads;
+  use(entry, error);
+}
+
+void PagingWalk::skip(std::uint64_t entry) {
+  use(entry, false);
+}
+
+void PagingWalk::restart_without_answer() {
+  if (next_read()) ++response_.reads;
+  start();
+}
+
+void PagingWalk::use(std::uint64_t entry, bool error) {
   if (step_ == Step::kReadFirst) return consume_first(entry, error);
   if (legacy()) return consume_legacy(entry, error);
   consume_second(entry, error);
@@ -118,7 +136,7 @@ void PagingWalk::consume_second(std::uint64_t entry, bool error) {
   if (verdict.leaf) return second_leaf(entry);
   const PhysAddr address = entry_address(table_, input_, level_);
   after_ = After::kNextSecond;
-  if (request_.accessed_dirty && !queue_second_update(address, entry, ss::kA.mask())) return;
+  if (request_.accessed_dirty && !queue_second_update(address, entry, level_, ss::kA.mask())) return;
   table_ = ss::kADDR.in_place(entry);
   --level_;
   if (update_count_ == 0) advance();
@@ -142,7 +160,7 @@ void PagingWalk::second_leaf(std::uint64_t entry) {
   table_leaf_ = leaf;
   first_entry_ = leaf.page + (input_ - align_down(input_, level_size(leaf.level)));
   after_ = After::kReadFirst;
-  if (request_.accessed_dirty && !queue_second_update(leaf.address, entry, ss::kA.mask())) return;
+  if (request_.accessed_dirty && !queue_second_update(leaf.address, entry, leaf.level, ss::kA.mask())) return;
   if (update_count_ == 0) advance();
 }
 
@@ -197,7 +215,7 @@ void PagingWalk::final_leaf(std::uint64_t entry) {
     const std::uint64_t first = fs::kA.mask() | (dirty ? fs::kD.mask() : 0);
     if (first_stage() && !queue_first_update(first_leaf_, first)) return;
     const std::uint64_t wanted = ss::kA.mask() | (dirty ? ss::kD.mask() : 0);
-    if (second && request_.accessed_dirty && !queue_second_update(final_.address, entry, wanted)) return;
+    if (second && request_.accessed_dirty && !queue_second_update(final_.address, entry, final_.level, wanted)) return;
     const bool first_clean = first_stage() && !dirty && fs::kD.get(first_leaf_) == 0;
     const bool second_clean = second && request_.accessed_dirty && !dirty && ss::kD.get(entry) == 0;
     response_.clean = first_clean || second_clean;
@@ -225,10 +243,9 @@ void PagingWalk::finish() {
 }
 
 void PagingWalk::end_with(FaultReason fault) {
-  response_.fault = fault;
-  response_.level = response_.reads == 0 ? std::uint8_t{0} : step_ == Step::kReadFirst ? first_level_ : level_;
-  response_.readable = false;
-  response_.writable = false;
+  const std::uint16_t reads = response_.reads;
+  const std::uint8_t level = step_ == Step::kReadFirst ? first_level_ : level_;
+  response_ = {.id = request_.id, .fault = fault, .level = reads == 0 ? std::uint8_t{0} : level, .reads = reads};
   step_ = Step::kEnded;
 }
 
@@ -247,19 +264,21 @@ bool PagingWalk::queue_first_update(std::uint64_t entry, std::uint64_t wanted) {
       return false;
     }
     const std::uint64_t mask = ss::kA.mask() | ss::kD.mask();
-    if (request_.accessed_dirty && !queue_second_update(table_leaf_.address, table_leaf_.entry, mask)) return false;
+    if (request_.accessed_dirty &&
+        !queue_second_update(table_leaf_.address, table_leaf_.entry, table_leaf_.level, mask))
+      return false;
   }
-  updates_[update_count_++] = {first_entry_, entry, entry | wanted, true};
+  updates_[update_count_++] = {first_entry_, entry, entry | wanted, true, first_level_};
   return true;
 }
 
-bool PagingWalk::queue_second_update(PhysAddr address, std::uint64_t entry, std::uint64_t wanted) {
+bool PagingWalk::queue_second_update(PhysAddr address, std::uint64_t entry, std::uint8_t level, std::uint64_t wanted) {
   if ((wanted & ~entry) == 0) return true;
   if (!request_.walk_snoop) {
     end_with(FaultReason::kSsAdNoSnoop);
     return false;
   }
-  updates_[update_count_++] = {address, entry, entry | wanted, false};
+  updates_[update_count_++] = {address, entry, entry | wanted, false, level};
   return true;
 }
 
@@ -271,7 +290,11 @@ std::optional<UpdateRequest> PagingWalk::next_update() const {
 
 void PagingWalk::updated(bool swapped, bool error) {
   const Update done = updates_[update_next_];
-  if (error) return end_with(done.first_stage ? FaultReason::kFsAdAccess : FaultReason::kSsEntryAccess);
+  if (error) {
+    end_with(done.first_stage ? FaultReason::kFsAdAccess : FaultReason::kSsEntryAccess);
+    response_.level = done.level;
+    return;
+  }
   if (!swapped) return start();
   // Where one second-stage entry maps both a table and the final page, the later of its two updates fails, and the
   // walk that starts again finds the bits set.

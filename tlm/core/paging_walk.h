@@ -32,8 +32,24 @@ class PagingWalk {
   [[nodiscard]] bool ended() const { return step_ == Step::kEnded; }
   /// The entry at next_read(), or the news that it could not be read. Only while next_read() has a value.
   void consume(std::uint64_t entry, bool error);
+  /// The entry at next_read() as a cache knows it: as consume(), but nothing was read.
+  void skip(std::uint64_t entry);
   /// The outcome of next_update(). Only while it has a value.
   void updated(bool swapped, bool error);
+  /// True if the request alone ended the walk: its address or its top tables are out of reach.
+  [[nodiscard]] bool refused() const { return ended() && response_.reads == 0; }
+  /// Begins again, for an invalidation has covered the walk; reads stay counted.
+  void restart() { start(); }
+  /// The same, and the answer to a read that was under way is thrown away.
+  void restart_without_answer();
+  /// Which entry next_read() is: stage, level, and the input address of the stage.
+  struct Position {
+    bool first_stage = false;
+    std::uint8_t level = 0;
+    std::uint64_t input = 0;
+    friend auto operator<=>(const Position&, const Position&) = default;
+  };
+  [[nodiscard]] Position position() const;
   /// The outcome; meaningful once the walk has ended.
   [[nodiscard]] const WalkResponse& result() const { return response_; }
   [[nodiscard]] const WalkRequest& request() const { return request_; }
@@ -48,6 +64,7 @@ class PagingWalk {
     std::uint64_t expected = 0;
     std::uint64_t desired = 0;
     bool first_stage = false;
+    std::uint8_t level = 0;
   };
   /// A second-stage leaf that was used.
   struct SecondLeaf {
@@ -70,7 +87,8 @@ class PagingWalk {
   void final_leaf(std::uint64_t entry);
   /// Queues what the first-stage entry just read needs; false if the walk has ended with a fault.
   bool queue_first_update(std::uint64_t entry, std::uint64_t wanted);
-  bool queue_second_update(PhysAddr address, std::uint64_t entry, std::uint64_t wanted);
+  bool queue_second_update(PhysAddr address, std::uint64_t entry, std::uint8_t level, std::uint64_t wanted);
+  void use(std::uint64_t entry, bool error);
   /// Queued updates are done: goes on with the step that was waiting for them.
   void advance();
   void finish();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace vtd {
 
@@ -15,6 +16,7 @@ void ReferenceWalker::reset() {
   memory_turn_ = {};
   update_turn_ = {};
   response_turn_ = {};
+  invalidating_ = false;
 }
 
 WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
@@ -24,7 +26,7 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
   const auto reader = memory_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kRead; });
   const auto done = response_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kDone; });
   const auto updater = update_turn_.pick(n, [&](unsigned i) { return slots_[i].state == State::kUpdate; });
-  const bool ready = any(State::kIdle);
+  const bool ready = any(State::kIdle) && !in.drain;
   if (reader) out.memory_request = MemoryRequest{static_cast<WalkId>(*reader), *slots_[*reader].walk->next_read()};
   if (updater) {
     out.update_request = slots_[*updater].walk->next_update();
@@ -32,6 +34,7 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
   }
   if (done) out.response = slots_[*done].walk->result();
   out.request_accepted = ready && in.request != nullptr;
+  out.invalidation_accepted = !invalidating_ && in.invalidation != nullptr;
 
   // The edge.
   if (reader && in.memory_ready) {
@@ -44,12 +47,18 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
   }
   if (in.memory_response != nullptr) {
     Slot& slot = waiting(in.memory_response->id);
-    slot.walk->consume(in.memory_response->data, in.memory_response->error);
+    if (std::exchange(slot.killed, false))
+      slot.walk->restart_without_answer();
+    else
+      slot.walk->consume(in.memory_response->data, in.memory_response->error);
     slot.state = after(*slot.walk);
   }
   if (in.update_response != nullptr) {
     Slot& slot = waiting(in.update_response->id);
-    slot.walk->updated(in.update_response->swapped, in.update_response->error);
+    if (std::exchange(slot.killed, false))
+      slot.walk->restart();
+    else
+      slot.walk->updated(in.update_response->swapped, in.update_response->error);
     slot.state = after(*slot.walk);
   }
   if (done && in.response_ready) {
@@ -62,7 +71,25 @@ WalkerOutputs ReferenceWalker::cycle(const WalkerInputs& in) {
     slot.walk.emplace(config_, *in.request);
     slot.state = after(*slot.walk);
   }
+  if (out.invalidation_accepted) {
+    for (unsigned i = 0; i < n; ++i) {
+      const bool shown =
+          (reader == i && !in.memory_ready) || (updater == i && !in.update_ready) || (done == i && !in.response_ready);
+      if (slots_[i].walk && covers(*in.invalidation, slots_[i].walk->request())) kill(slots_[i], shown);
+    }
+  }
+  invalidating_ = std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.killed; });
   return out;
+}
+
+void ReferenceWalker::kill(Slot& slot, bool shown) {
+  if (slot.state == State::kDone && slot.walk->refused()) return;
+  if (shown || slot.state == State::kWait) {
+    slot.killed = true;
+    return;
+  }
+  slot.walk->restart();
+  slot.state = after(*slot.walk);
 }
 
 bool ReferenceWalker::quiescent() const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The walker contract in plain C++: N walks side by side, each a PagingWalk. Same cycles as the RTL,
-// which does legacy walks only.
+// The walker contract in plain C++: N walks side by side, each a PagingWalk. Same cycles as the RTL with its
+// paging-structure caches and its sharing switched off.
 #pragma once
 
 #include <array>
@@ -46,13 +46,17 @@ class ReferenceWalker final : public Walker {
   WalkerOutputs cycle(const WalkerInputs& in) override;
   [[nodiscard]] bool quiescent() const override;
   [[nodiscard]] bool idle() const override;
+  [[nodiscard]] bool invalidating() const override { return invalidating_; }
 
  private:
   enum class State : std::uint8_t { kIdle, kRead, kUpdate, kWait, kDone };
   struct Slot {
     State state = State::kIdle;
+    bool killed = false;  ///< covered by an invalidation, but shown or under way
     std::optional<PagingWalk> walk;
   };
+  /// `shown`: one of its items is shown, and was not taken.
+  static void kill(Slot& slot, bool shown);
   [[nodiscard]] bool any(State state) const;
   static State after(const PagingWalk& walk) {
     return walk.ended() ? State::kDone : walk.next_update() ? State::kUpdate : State::kRead;
@@ -65,6 +69,7 @@ class ReferenceWalker final : public Walker {
   RoundRobin memory_turn_;
   RoundRobin update_turn_;
   RoundRobin response_turn_;
+  bool invalidating_ = false;
 };
 
 }  // namespace vtd

@@ -21,11 +21,13 @@ Translation identity(const DmaRequest& request) {
 WalkRequest walk_request(const ContextEntry& context, const AddressSpace& space, const DmaRequest& request) {
   WalkRequest walk;
   walk.kind = space.kind;
+  walk.domain = space.domain;
   walk.root = space.second_root;
   walk.levels = space.second_levels;
   walk.iova = align_down(request.address, kPageSize);
   walk.access = request.access;
   if (!space.scalable()) return walk;
+  walk.pasid = space.pasid;
   walk.first_root = space.first_root;
   walk.first_levels = space.first_levels;
   walk.privileged = is_privileged(context, request);

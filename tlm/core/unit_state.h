@@ -95,6 +95,12 @@ struct UnitState {
     host.spend(step);
     return generation == born;
   }
+  /// Tells the walker; false if the unit was reset meanwhile.
+  [[nodiscard]] bool invalidate_walks(const WalkInvalidation& invalidation) {
+    const std::uint64_t born = generation;
+    host.invalidate_walks(invalidation);
+    return generation == born;
+  }
   /// Hands a command to Engine::kCommand.
   void command(std::function<void()> work) {
     commands.push_back(std::move(work));

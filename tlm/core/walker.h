@@ -9,6 +9,7 @@
 #include "tlm/spec/capability.h"
 #include "tlm/spec/fault_reason.h"
 #include "tlm/spec/types.h"
+#include "tlm/spec/walk.h"
 
 namespace vtd {
 
@@ -25,20 +26,21 @@ struct WalkerConfig {
   bool snoop_control = true;     ///< SNP is reserved in leaves without it
   bool device_tlb = false;       ///< TM is reserved in leaves without it
   bool zero_length_read = true;  ///< CAP.ZLR: zero-length reads are satisfied by W as well
+  // Of the RTL; the C++ walker has neither.
+  bool structure_caches = true;  ///< use the paging-structure caches
+  bool sharing = true;           ///< one walk answers all that ask for the same of the same page
 };
 
 constexpr WalkerConfig walker_config(const Profile& p) {
-  return {p.host_address_width, p.guest_address_width, p.superpage_2m, p.superpage_1g,
-          p.first_stage_1g,     p.snoop_control,       p.device_tlb,   p.zero_length_read};
+  return {.host_address_width = p.host_address_width,
+          .guest_address_width = p.guest_address_width,
+          .superpage_2m = p.superpage_2m,
+          .superpage_1g = p.superpage_1g,
+          .first_stage_1g = p.first_stage_1g,
+          .snoop_control = p.snoop_control,
+          .device_tlb = p.device_tlb,
+          .zero_length_read = p.zero_length_read};
 }
-
-/// What a walk goes through, and with which reasons it fails.
-enum class WalkKind : std::uint8_t {
-  kLegacy,       ///< second stage, legacy mode: reasons 4 to 7 and C
-  kSecondStage,  ///< second stage, scalable mode: reasons 78 to 7C, 84 to 87
-  kFirstStage,   ///< reasons 70 to 73, 80 to 83, 85 to 87, 90, 91
-  kNested,       ///< first stage, every address of which goes through the second stage
-};
 
 /// One walk (VT-d 3.6 to 3.8). Only kLegacy: an `iova` with bits at or above 12 + 9 * levels faults before any read.
 struct WalkRequest {
@@ -47,8 +49,10 @@ struct WalkRequest {
   std::uint8_t levels = 4;  ///< of the second stage: 3, 4 or 5
   Iova iova = 0;
   Access access = Access::kRead;
+  DomainId domain{};  ///< DID: walks of one domain have one second-stage tree
   // ---- scalable mode ----
   WalkKind kind = WalkKind::kLegacy;
+  Pasid pasid{};                   ///< walks of one domain and PASID have one first-stage tree
   PhysAddr first_root = 0;         ///< FSPTPTR, 4 KiB aligned: a guest address when nested
   std::uint8_t first_levels = 4;   ///< 4 or 5
   bool privileged = false;         ///< a supervisor request
@@ -109,6 +113,23 @@ struct UpdateResponse {
   bool error = false;    ///< bus error
 };
 
+/// Walks that it covers begin again, and what it covers leaves the paging-structure caches.
+struct WalkInvalidation {
+  WalkScope scope = WalkScope::kAll;
+  DomainId domain{};
+  Pasid pasid{};                  ///< kPasid, kPasidPage
+  Iova address = 0;               ///< kDomainPage, kPasidPage: in the range of 2^address_mask pages, naturally aligned
+  std::uint8_t address_mask = 0;  ///< AM, 0..63
+  bool leaf_only = false;         ///< IH, of page ranges: what points to tables may stay cached
+};
+
+/// True if the walk may have read what the invalidation is about. Page-selective covers walks of other pages as well:
+/// unless `leaf_only`, since they share entries above the leaf; within a domain if they are first-stage ones, since
+/// their tables may lie anywhere in the second stage.
+[[nodiscard]] bool covers(const WalkInvalidation& invalidation, const WalkRequest& request);
+/// True if the range of a page-selective invalidation meets [address, address + size); `size` is a power of two.
+[[nodiscard]] bool range_meets(const WalkInvalidation& invalidation, Iova address, std::uint64_t size);
+
 /// What the surroundings drive in the cycle that ends with the next clock edge.
 struct WalkerInputs {
   const WalkRequest* request = nullptr;             ///< offered walk; hold it until accepted
@@ -117,6 +138,8 @@ struct WalkerInputs {
   bool response_ready = true;                       ///< the requester takes a response at this edge
   const UpdateResponse* update_response = nullptr;  ///< at most one a cycle, any order, always taken
   bool update_ready = true;                         ///< the update port takes a compare-exchange at this edge
+  const WalkInvalidation* invalidation = nullptr;   ///< offered; hold it until accepted
+  bool drain = false;                               ///< accept no walks
 };
 
 /// What the walker showed before that edge, and so what happened at it.
@@ -125,6 +148,7 @@ struct WalkerOutputs {
   std::optional<MemoryRequest> memory_request;  ///< shown; taken at the edge when memory_ready
   std::optional<WalkResponse> response;         ///< shown; taken at the edge when response_ready
   std::optional<UpdateRequest> update_request;  ///< shown; taken at the edge when update_ready
+  bool invalidation_accepted = false;
 };
 
 /// Contract, in cycles: request accepted at edge a; its first read is shown for edge a+1 when the port is
@@ -132,6 +156,10 @@ struct WalkerOutputs {
 /// result is shown for a later edge; updates as reads. A shown read, update or response stays the same until taken.
 /// Outputs never depend combinationally on the ready inputs or on responses of the same cycle; request_accepted does
 /// not depend on the request's contents.
+///
+/// An invalidation is accepted unless the one before is not complete. A covered walk begins again: at once; when its
+/// read or update is answered; or, of a response that is being shown and is not taken, not at all, since that counts
+/// as given before. Complete means that nothing of that kind is left.
 class Walker {
  public:
   virtual ~Walker() = default;
@@ -146,6 +174,13 @@ class Walker {
   [[nodiscard]] virtual bool quiescent() const = 0;
   /// True if no walk is in flight (drained).
   [[nodiscard]] virtual bool idle() const = 0;
+  /// True while an accepted invalidation is not complete.
+  [[nodiscard]] virtual bool invalidating() const = 0;
+  /// How often it happened since power-up, modulo 2^32; 0 for walkers that do not count.
+  [[nodiscard]] virtual std::uint32_t count(WalkerEvent event) {
+    static_cast<void>(event);
+    return 0;
+  }
   /// Called with the number of quiescent edges that were skipped since the last cycle(); for waves and counters.
   virtual void skipped(std::uint64_t edges) { static_cast<void>(edges); }
 };

@@ -141,6 +141,12 @@ WalkResponse HostAdapter::walk(WalkRequest request) {
   return walks_.walk(request, source);
 }
 
+void HostAdapter::invalidate_walks(const WalkInvalidation& invalidation) {
+  const Keep keep(*this);
+  current_->synchronise();
+  walks_.invalidate(invalidation);
+}
+
 void HostAdapter::wait_progress() {
   const Keep keep(*this);
   current_->synchronise();

@@ -88,6 +88,7 @@ class HostAdapter final : public Host {
   void respond(const PageResponse& response) override;
   void message(PhysAddr address, std::uint32_t data) override;
   [[nodiscard]] WalkResponse walk(WalkRequest request) override;
+  void invalidate_walks(const WalkInvalidation& invalidation) override;
   void spend(Step step) override;
   void wait_progress() override;
   void notify_progress() override;

@@ -25,9 +25,9 @@ struct MadeWalker {
 };
 
 MadeWalker make_walker(const UnitConfig& config, const std::string& name) {
-  const WalkerConfig rules = walker_config(config.profile);
-  if (config.walker != WalkerKind::kModel && config.profile.scalable_mode)
-    throw std::invalid_argument("the RTL walker walks legacy tables only: profiles with SMTS need walker `model`");
+  WalkerConfig rules = walker_config(config.profile);
+  rules.structure_caches = config.structure_caches;
+  rules.sharing = config.walk_sharing;
   if (config.walker == WalkerKind::kModel)
     return {std::make_unique<ReferenceWalker>(rules, config.model_walks), nullptr};
   constexpr std::uint64_t kLargestSeed = 0x7FFF'FFFF;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "Vvtd_walker.h"
+#include "tlm/spec/field.h"
 
 namespace vtd {
 namespace {
@@ -31,22 +32,20 @@ struct RtlWalker::Impl {
 
   void set_profile() {
     model.haw_i = static_cast<CData>(config.host_address_width);
+    model.gaw_i = static_cast<CData>(config.guest_address_width);
     model.superpage_2m_i = config.superpage_2m;
     model.superpage_1g_i = config.superpage_1g;
+    model.first_stage_1g_i = config.first_stage_1g;
     model.snoop_control_i = config.snoop_control;
     model.device_tlb_i = config.device_tlb;
     model.zero_length_read_i = config.zero_length_read;
+    model.caches_i = config.structure_caches;
+    model.sharing_i = config.sharing;
   }
 
   void drive(const WalkerInputs& in) {
     model.req_valid_i = in.request != nullptr;
-    if (in.request != nullptr) {
-      model.req_id_i = in.request->id;
-      model.req_iova_i = in.request->iova;
-      model.req_root_i = in.request->root;
-      model.req_levels_i = in.request->levels;
-      model.req_access_i = static_cast<CData>(in.request->access);
-    }
+    if (in.request != nullptr) drive(*in.request);
     model.mem_rsp_valid_i = in.memory_response != nullptr;
     if (in.memory_response != nullptr) {
       model.mem_rsp_id_i = in.memory_response->id;
@@ -54,7 +53,46 @@ struct RtlWalker::Impl {
       model.mem_rsp_error_i = in.memory_response->error;
     }
     model.mem_req_ready_i = in.memory_ready;
+    model.upd_rsp_valid_i = in.update_response != nullptr;
+    if (in.update_response != nullptr) {
+      model.upd_rsp_id_i = in.update_response->id;
+      model.upd_rsp_swapped_i = in.update_response->swapped;
+      model.upd_rsp_error_i = in.update_response->error;
+    }
+    model.upd_req_ready_i = in.update_ready;
     model.rsp_ready_i = in.response_ready;
+    model.inv_valid_i = in.invalidation != nullptr;
+    if (in.invalidation != nullptr) drive(*in.invalidation);
+    model.drain_i = in.drain;
+  }
+
+  void drive(const WalkRequest& r) {
+    model.req_id_i = r.id;
+    model.req_kind_i = static_cast<CData>(r.kind);
+    model.req_domain_i = r.domain.value;
+    model.req_pasid_i = r.pasid.value & 0xF'FFFF;
+    model.req_iova_i = r.iova;
+    model.req_root_i = r.root;
+    model.req_levels_i = r.levels;
+    model.req_first_root_i = r.first_root;
+    model.req_first_levels_i = r.first_levels;
+    model.req_access_i = static_cast<CData>(r.access);
+    model.req_privileged_i = r.privileged;
+    model.req_execute_i = r.execute;
+    model.req_report_rights_i = r.report_rights;
+    model.req_write_protect_i = r.write_protect;
+    model.req_accessed_dirty_i = r.accessed_dirty;
+    model.req_extended_accessed_i = r.extended_accessed;
+    model.req_walk_snoop_i = r.walk_snoop;
+  }
+
+  void drive(const WalkInvalidation& i) {
+    model.inv_scope_i = static_cast<CData>(i.scope);
+    model.inv_domain_i = i.domain.value;
+    model.inv_pasid_i = i.pasid.value & 0xF'FFFF;
+    model.inv_address_i = (i.address & bit_range(56, 0)) >> kPageShift;
+    model.inv_mask_i = i.address_mask;
+    model.inv_leaf_only_i = i.leaf_only;
   }
 
   [[nodiscard]] WalkResponse response() const {
@@ -69,6 +107,10 @@ struct RtlWalker::Impl {
     r.writable = model.rsp_writable_o != 0;
     r.snoop = model.rsp_snoop_o != 0;
     r.transient = model.rsp_transient_o != 0;
+    r.user = model.rsp_user_o != 0;
+    r.executable = model.rsp_executable_o != 0;
+    r.supervisor_writable = model.rsp_supervisor_writable_o != 0;
+    r.clean = model.rsp_clean_o != 0;
     return r;
   }
 
@@ -123,7 +165,7 @@ unsigned RtlWalker::capacity() const {
 void RtlWalker::reset() {
   Vvtd_walker& m = impl_->model;
   impl_->set_profile();
-  impl_->drive({.request = nullptr, .memory_response = nullptr, .memory_ready = false, .response_ready = false});
+  impl_->drive({.memory_ready = false, .response_ready = false, .update_ready = false});
   // An edge of reset, without waves: it takes no time.
   Verilated::threadContextp(&impl_->context);
   m.clk_i = 0;
@@ -147,7 +189,10 @@ WalkerOutputs RtlWalker::cycle(const WalkerInputs& in) {
   WalkerOutputs out;
   out.request_accepted = in.request != nullptr && m.req_ready_o != 0;
   if (m.mem_req_valid_o != 0) out.memory_request = MemoryRequest{m.mem_req_id_o, m.mem_req_addr_o};
+  if (m.upd_req_valid_o != 0)
+    out.update_request = UpdateRequest{m.upd_req_id_o, m.upd_req_addr_o, m.upd_req_expected_o, m.upd_req_desired_o};
   if (m.rsp_valid_o != 0) out.response = impl_->response();
+  out.invalidation_accepted = in.invalidation != nullptr && m.inv_ready_o != 0;
   impl_->edge();
   return out;
 }
@@ -157,6 +202,15 @@ bool RtlWalker::quiescent() const {
 }
 bool RtlWalker::idle() const {
   return impl_->model.idle_o != 0;
+}
+bool RtlWalker::invalidating() const {
+  return impl_->model.inv_ready_o == 0;
+}
+std::uint32_t RtlWalker::count(WalkerEvent event) {
+  Verilated::threadContextp(&impl_->context);
+  impl_->model.event_i = static_cast<CData>(event);
+  impl_->model.eval();
+  return impl_->model.event_count_o;
 }
 
 }  // namespace vtd

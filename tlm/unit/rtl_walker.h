@@ -28,6 +28,8 @@ class RtlWalker final : public Walker {
   WalkerOutputs cycle(const WalkerInputs& in) override;
   [[nodiscard]] bool quiescent() const override;
   [[nodiscard]] bool idle() const override;
+  [[nodiscard]] bool invalidating() const override;
+  [[nodiscard]] std::uint32_t count(WalkerEvent event) override;
 
  private:
   struct Impl;

@@ -34,9 +34,11 @@ struct UnitConfig {
   TimingMode mode = TimingMode::kLooselyTimed;
   WalkerKind walker = WalkerKind::kModel;
   Stepping stepping = Stepping::kBurst;
-  unsigned model_walks = 16;   ///< walks side by side in the C++ walker, 1..64 (the RTL's is a build parameter)
-  bool dmi = false;            ///< grant DMI on dma sockets with a fixed source-id (loosely timed, no waves)
-  unsigned nb_processes = 16;  ///< processes that serve nb_transport, >= 1
+  unsigned model_walks = 16;     ///< walks side by side in the C++ walker, 1..64 (the RTL's is a build parameter)
+  bool structure_caches = true;  ///< use the RTL walker's paging-structure caches
+  bool walk_sharing = true;      ///< let walks of one page share one answer in the RTL walker
+  bool dmi = false;              ///< grant DMI on dma sockets with a fixed source-id (loosely timed, no waves)
+  unsigned nb_processes = 16;    ///< processes that serve nb_transport, >= 1
   std::uint64_t seed = 1;
   /// One dma socket each; a source-id fixes the requester, nullopt takes it from DmaExtension.
   std::vector<std::optional<SourceId>> dma_ports{};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 #include "tlm/unit/simulation.h"
 
@@ -71,6 +72,27 @@ WalkResponse WalkService::walk(const WalkRequest& request, SourceId source) {
   return job.response;
 }
 
+void WalkService::invalidate(const WalkInvalidation& invalidation) {
+  Invalidating mine{.invalidation = invalidation, .arrival_ps = now_ps(), .finished = {}};
+  invalidations_.push_back(&mine);
+  kick_.notify();
+  struct Guard {  // the caller may be killed while it waits
+    WalkService& service;
+    Invalidating& mine;
+    ~Guard() {
+      if (!mine.done) std::erase(service.invalidations_, &mine);
+    }
+  } const guard{*this, mine};
+  while (!mine.done) sc_core::wait(mine.finished);
+}
+
+void WalkService::end_invalidation() {
+  Invalidating& first = *invalidations_.front();
+  invalidations_.pop_front();
+  first.done = true;
+  first.finished.notify();
+}
+
 WalkService::Job& WalkService::new_job() {
   if (free_jobs_.empty()) {
     jobs_.push_back(std::make_unique<Job>());
@@ -114,6 +136,8 @@ void WalkService::reset() {
   ended_.clear();
   issued_.clear();
   reads_.clear();
+  invalidated_ = false;
+  while (!invalidations_.empty()) end_invalidation();
 
   WalkResponse nothing;
   nothing.fault = FaultReason::kPagingEntryAccess;
@@ -153,13 +177,16 @@ std::uint64_t WalkService::burst_end(std::uint64_t now) const {
 
 std::optional<WalkService::Edge> WalkService::next_active_edge() const {
   const bool requests = offered_ != nullptr || !queue_.empty();
-  if (walker_->idle() && !requests) return std::nullopt;
+  const bool invalidations = !invalidations_.empty();
+  if (walker_->idle() && !requests && !invalidations) return std::nullopt;
   if (stepping_ == Stepping::kEveryCycle || !walker_->quiescent() || offered_ != nullptr) return next_edge_;
   std::optional<Edge> next;
   const auto consider = [&next](Edge edge) { next = next ? std::min(*next, edge) : edge; };
   if (!arrivals_.empty()) consider(arrivals_.back().due);
   if (!update_arrivals_.empty()) consider(update_arrivals_.back().due);
   if (!queue_.empty() && !free_ids_.empty()) consider(edge_after(queue_.front()->arrival_ps));
+  if (invalidations && !invalidations_.front()->accepted && !walker_->invalidating())
+    consider(edge_after(invalidations_.front()->arrival_ps));
   return next ? std::optional(std::max(*next, next_edge_)) : std::nullopt;
 }
 
@@ -186,7 +213,11 @@ void WalkService::clock(Edge edge) {
     update_arrivals_.pop_back();
     in.update_response = &*update;
   }
+  Invalidating* const first = invalidations_.empty() ? nullptr : invalidations_.front();
+  if (first != nullptr && !first->accepted && first->arrival_ps < effects_ps_) in.invalidation = &first->invalidation;
   const WalkerOutputs out = walker_->cycle(in);
+  if (out.invalidation_accepted) first->accepted = true;
+  invalidated_ = first != nullptr && first->accepted && !walker_->invalidating();
   if (out.request_accepted) {
     in_flight_[offered_->request.id] = offered_;
     offered_ = nullptr;
@@ -237,6 +268,8 @@ bool WalkService::publish() {
   if (!unpublished()) return false;
   for (Job* job : ended_) end(*job, job->response);
   ended_.clear();
+  if (std::exchange(invalidated_, false) && !invalidations_.empty() && invalidations_.front()->accepted)
+    end_invalidation();
   reads_.insert(reads_.end(), issued_.begin(), issued_.end());
   issued_.clear();
   assign_reads();

@@ -50,7 +50,9 @@ class WalkService : public sc_core::sc_module {
   /// Suspends the calling SC_THREAD until the walk has ended. Requests wait in order while the walker is full.
   /// `source` only labels transactions. After reset() the result means nothing.
   [[nodiscard]] WalkResponse walk(const WalkRequest& request, SourceId source);
-  /// Drops all walks; their callers return.
+  /// Suspends the calling SC_THREAD until the invalidation is complete, or the service is reset. One after the other.
+  void invalidate(const WalkInvalidation& invalidation);
+  /// Drops all walks and invalidations; their callers return.
   void reset();
 
   /// Time of the edge that the walker performs, or performed last.
@@ -73,6 +75,13 @@ class WalkService : public sc_core::sc_module {
     WalkResponse response{};
     bool done = false;
     bool abandoned = false;  ///< its caller was killed
+    sc_core::sc_event finished;
+  };
+  struct Invalidating {
+    WalkInvalidation invalidation{};
+    std::uint64_t arrival_ps = 0;
+    bool accepted = false;
+    bool done = false;
     sc_core::sc_event finished;
   };
   /// The answer of memory to a read or an update, which are ordered apart.
@@ -101,7 +110,7 @@ class WalkService : public sc_core::sc_module {
   void take_response(const WalkResponse& response);
   /// Makes the effects of the last edge visible to other processes; true if there were any.
   bool publish();
-  [[nodiscard]] bool unpublished() const { return !ended_.empty() || !issued_.empty(); }
+  [[nodiscard]] bool unpublished() const { return !ended_.empty() || !issued_.empty() || invalidated_; }
 
   void serve_reads(unsigned reader);
   void assign_reads();
@@ -113,6 +122,7 @@ class WalkService : public sc_core::sc_module {
 
   Job& new_job();
   void release(Job& job);
+  void end_invalidation();
   void end(Job& job, const WalkResponse& response);
   static bool before(const Job& a, const Job& b);
 
@@ -134,9 +144,11 @@ class WalkService : public sc_core::sc_module {
   std::vector<WalkId> free_ids_;  ///< sorted, smallest last
   Arrivals<MemoryResponse> arrivals_;
   Arrivals<UpdateResponse> update_arrivals_;
-  std::vector<Job*> ended_;   ///< answered by the last edge, caller not yet woken
-  std::vector<Read> issued_;  ///< asked for by the last edge, no transaction yet
-  std::deque<Read> reads_;    ///< for the next reader that is free
+  std::deque<Invalidating*> invalidations_;  ///< in order; they live in their callers
+  bool invalidated_ = false;                 ///< the last edge completed the first of them
+  std::vector<Job*> ended_;                  ///< answered by the last edge, caller not yet woken
+  std::vector<Read> issued_;                 ///< asked for by the last edge, no transaction yet
+  std::deque<Read> reads_;                   ///< for the next reader that is free
   std::deque<sc_core::sc_event> reader_events_;
   std::vector<unsigned> idle_readers_;
   std::uint64_t generation_ = 0;  ///< number of resets
