@@ -21,6 +21,7 @@ module vtd_structure_caches #(
   input  logic         enable_i,
 
   // ---- first stage: the table of the lowest level known ----
+  input  logic         first_look_i,
   input  logic         first_nested_i,
   input  logic [15:0]  first_domain_i,
   input  logic [19:0]  first_pasid_i,
@@ -32,6 +33,7 @@ module vtd_structure_caches #(
   output logic [2:0]   first_rights_o,   // XD clear, U/S, R/W
 
   // ---- second stage: the page itself if it holds a guest table, or the table of the lowest level known ----
+  input  logic         second_look_i,
   input  logic [15:0]  second_domain_i,
   input  logic [56:12] second_input_i,
   input  logic [2:0]   second_levels_i,
@@ -92,6 +94,10 @@ module vtd_structure_caches #(
   assign first_mask      = pasid_page ? ~sweep_range_i : '0;
   assign second_mask     = domain_page ? ~sweep_range_i : '0;
 
+  logic first_look, second_look;
+  assign first_look  = enable_i && first_look_i;
+  assign second_look = enable_i && second_look_i;
+
   // ---- first stage --------------------------------------------------------------------------------------------
   logic [FirstKeyW-1:0] first_key, fill_first_key;
   logic                 first_hit2, first_hit3, first_hit4;
@@ -103,7 +109,7 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(Level2Entries), .Ways(Ways), .KeyW(FirstKeyW), .PrefixW(36), .DataW(43)
   ) u_first2 (
-    .clk_i, .rst_ni, .key_i(first_key), .prefix_i(first_input_i[56:21]), .hit_o(first_hit2), .data_o(first_data2),
+    .clk_i, .rst_ni, .look_i(first_look), .key_i(first_key), .prefix_i(first_input_i[56:21]), .hit_o(first_hit2), .data_o(first_data2),
     .fill_i(fill_first_i && fill_level_i == 3'd2), .fill_key_i(fill_first_key), .fill_prefix_i(fill_input_i[56:21]),
     .fill_data_i(fill_first_data),
     .sweep_i(sweep_first), .sweep_set_i(sweep_set_i[Set2W-1:0]), .sweep_key_i(sweep_first_key), .sweep_key_mask_i(first_key_mask),
@@ -112,7 +118,7 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(Level3Entries), .Ways(Ways), .KeyW(FirstKeyW), .PrefixW(27), .DataW(43)
   ) u_first3 (
-    .clk_i, .rst_ni, .key_i(first_key), .prefix_i(first_input_i[56:30]), .hit_o(first_hit3), .data_o(first_data3),
+    .clk_i, .rst_ni, .look_i(first_look), .key_i(first_key), .prefix_i(first_input_i[56:30]), .hit_o(first_hit3), .data_o(first_data3),
     .fill_i(fill_first_i && fill_level_i == 3'd3), .fill_key_i(fill_first_key), .fill_prefix_i(fill_input_i[56:30]),
     .fill_data_i(fill_first_data),
     .sweep_i(sweep_first), .sweep_set_i(sweep_set_i[Set3W-1:0]), .sweep_key_i(sweep_first_key), .sweep_key_mask_i(first_key_mask),
@@ -121,7 +127,7 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(Level4Entries), .Ways(Ways), .KeyW(FirstKeyW), .PrefixW(18), .DataW(43)
   ) u_first4 (
-    .clk_i, .rst_ni, .key_i(first_key), .prefix_i(first_input_i[56:39]), .hit_o(first_hit4), .data_o(first_data4),
+    .clk_i, .rst_ni, .look_i(first_look), .key_i(first_key), .prefix_i(first_input_i[56:39]), .hit_o(first_hit4), .data_o(first_data4),
     .fill_i(fill_first_i && fill_level_i == 3'd4), .fill_key_i(fill_first_key), .fill_prefix_i(fill_input_i[56:39]),
     .fill_data_i(fill_first_data),
     .sweep_i(sweep_first), .sweep_set_i(sweep_set_i[Set4W-1:0]), .sweep_key_i(sweep_first_key), .sweep_key_mask_i(first_key_mask),
@@ -140,17 +146,17 @@ module vtd_structure_caches #(
         first_hit_o                     = first_hit4;
       end
     end
-    if (!enable_i || first_level_o >= first_levels_i) first_hit_o = 1'b0;
+    if (first_level_o >= first_levels_i) first_hit_o = 1'b0;
   end
 
   // ---- second stage -------------------------------------------------------------------------------------------
-  logic         second_hit2, second_hit3, second_hit4, guest_hit;
+  logic         second_hit2, second_hit3, second_hit4;
   logic [51:12] second_data2, second_data3, second_data4;
 
   vtd_structure_cache #(
     .Entries(Level2Entries), .Ways(Ways), .KeyW(16), .PrefixW(36), .DataW(40)
   ) u_second2 (
-    .clk_i, .rst_ni, .key_i(second_domain_i), .prefix_i(second_input_i[56:21]), .hit_o(second_hit2),
+    .clk_i, .rst_ni, .look_i(second_look), .key_i(second_domain_i), .prefix_i(second_input_i[56:21]), .hit_o(second_hit2),
     .data_o(second_data2),
     .fill_i(fill_second_i && fill_level_i == 3'd2), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[56:21]),
     .fill_data_i(fill_table_i),
@@ -160,7 +166,7 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(Level3Entries), .Ways(Ways), .KeyW(16), .PrefixW(27), .DataW(40)
   ) u_second3 (
-    .clk_i, .rst_ni, .key_i(second_domain_i), .prefix_i(second_input_i[56:30]), .hit_o(second_hit3),
+    .clk_i, .rst_ni, .look_i(second_look), .key_i(second_domain_i), .prefix_i(second_input_i[56:30]), .hit_o(second_hit3),
     .data_o(second_data3),
     .fill_i(fill_second_i && fill_level_i == 3'd3), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[56:30]),
     .fill_data_i(fill_table_i),
@@ -170,7 +176,7 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(Level4Entries), .Ways(Ways), .KeyW(16), .PrefixW(18), .DataW(40)
   ) u_second4 (
-    .clk_i, .rst_ni, .key_i(second_domain_i), .prefix_i(second_input_i[56:39]), .hit_o(second_hit4),
+    .clk_i, .rst_ni, .look_i(second_look), .key_i(second_domain_i), .prefix_i(second_input_i[56:39]), .hit_o(second_hit4),
     .data_o(second_data4),
     .fill_i(fill_second_i && fill_level_i == 3'd4), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[56:39]),
     .fill_data_i(fill_table_i),
@@ -180,13 +186,12 @@ module vtd_structure_caches #(
   vtd_structure_cache #(
     .Entries(GuestEntries), .Ways(Ways), .KeyW(16), .PrefixW(40), .DataW(40)
   ) u_guest (
-    .clk_i, .rst_ni, .key_i(second_domain_i), .prefix_i(second_input_i[51:12]), .hit_o(guest_hit),
+    .clk_i, .rst_ni, .look_i(second_look), .key_i(second_domain_i), .prefix_i(second_input_i[51:12]), .hit_o(guest_hit_o),
     .data_o(guest_page_o),
     .fill_i(fill_guest_i), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[51:12]), .fill_data_i(fill_table_i),
     .sweep_i(sweep_guest), .sweep_set_i(sweep_set_i[SetGW-1:0]), .sweep_key_i(sweep_domain_i),
     .sweep_key_mask_i(domain_mask), .sweep_prefix_i('0), .sweep_prefix_mask_i('0)
   );
-  assign guest_hit_o = enable_i && guest_hit;
   always_comb begin : second_lookup
     second_hit_o   = 1'b1;
     second_level_o = 3'd1;
@@ -200,6 +205,6 @@ module vtd_structure_caches #(
         second_hit_o   = second_hit4;
       end
     end
-    if (!enable_i || second_level_o >= second_levels_i) second_hit_o = 1'b0;
+    if (second_level_o >= second_levels_i) second_hit_o = 1'b0;
   end
 endmodule

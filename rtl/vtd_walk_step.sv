@@ -17,6 +17,7 @@ module vtd_walk_step (
   input  logic         zero_length_read_i,
 
   // ---- the entry ----
+  input  logic         valid_i,
   input  logic [63:0]  entry_i,
   input  logic         error_i,
 
@@ -78,171 +79,180 @@ module vtd_walk_step (
   output logic         clean_o
 );
   logic legacy, nested, second, top, final_entry, use_ad;
-  assign legacy = kind_i == vtd_pkg::WALK_LEGACY;
-  assign nested = kind_i == vtd_pkg::WALK_NESTED;
-  assign second = kind_i != vtd_pkg::WALK_FIRST_STAGE;
-  assign use_ad = accessed_dirty_i && !legacy;
-  assign top    = first_i ? first_level_i == first_levels_i : level_i == levels_i;
-
-  // ---- one entry ----------------------------------------------------------------------------------------------
   logic       present, reserved, leaf;
   logic [2:0] entry_level;
-  assign entry_level = first_i ? first_level_i : level_i;
+  logic [29:12] walked;
+  logic [51:12] mapped;
+  logic [51:0] next_first_address;
+  logic [2:0]  next_first_level;
+  logic [5:0]  width_of_tables, second_width;
+  logic [51:0] guest_next;
+  logic        beyond_second;
+  logic writes, zero_length, readable, writable, supervisor_writable, may_write, user_ok, in_interrupt_range;
+  logic lacks_write, lacks_read;
+  logic [7:0] lacking;
+  logic        dirty, updates_here, first_lacks, second_lacks, table_lacks;
+  logic [63:0] first_word;
+  logic [7:0] fault, later_fault;
+  logic       absent;
+  logic [2:0] page_level;
+
+  assign nested           = kind_i == vtd_pkg::WALK_NESTED;
+  assign entry_level      = first_i ? first_level_i : level_i;
+  assign next_first_level = first_level_i - 3'd1;
   vtd_entry_check u_entry_check (
     .entry_i, .level_i(entry_level), .first_i, .nested_i(first_i && nested), .haw_i, .superpage_2m_i, .superpage_1g_i,
     .first_stage_1g_i, .snoop_control_i, .device_tlb_i, .present_o(present), .reserved_o(reserved), .leaf_o(leaf)
   );
-  assign leaf_o    = leaf;
-  assign path_r_o  = path_r_i && (first_i || entry_i[vtd_pkg::SS_R]);
-  assign path_w_o  = path_w_i && (first_i || entry_i[vtd_pkg::SS_W]);
-  assign first_w_o = first_w_i && (!first_i || entry_i[vtd_pkg::FS_RW]);
-  assign first_u_o = first_u_i && (!first_i || entry_i[vtd_pkg::FS_US]);
-  assign first_x_o = first_x_i && (!first_i || !entry_i[vtd_pkg::FS_XD]);
-  assign final_entry = leaf && (first_i ? !nested : !for_table_i);
-
-  // ---- addresses ------------------------------------------------------------------------------------------------
-  // Where the leaf maps the input address to; the input address fills what is below the page.
-  logic [29:12] walked;
-  logic [51:12] mapped;
-  assign walked = (first_i || !nested) ? iova_i[29:12] : guest_i[29:12];
-  assign mapped = {entry_i[51:30], (entry_level >= 3'd3) ? walked[29:21] : entry_i[29:21],
-                   (entry_level >= 3'd2) ? walked[20:12] : entry_i[20:12]};
-  // Address of the next first-stage entry.
-  logic [51:0] next_first_address;
-  logic [2:0]  next_first_level;
-  assign next_first_level = first_level_i - 3'd1;
   vtd_entry_address u_next_first (
     .table_i(entry_i[51:12]), .input_i(iova_i[56:12]), .level_i(next_first_level), .address_o(next_first_address)
   );
-  logic [5:0]  width_of_tables, second_width;
-  logic [51:0] guest_next;
-  logic        beyond_second;
-  assign width_of_tables = (levels_i == 3'd3) ? 6'd39 : (levels_i == 3'd4) ? 6'd48 : 6'd57;
-  assign second_width    = (gaw_i < width_of_tables) ? gaw_i : width_of_tables;
-  assign guest_next      = leaf ? {mapped, iova_i[11:0]} : next_first_address;
-  assign beyond_second   = (guest_next >> second_width) != '0;
 
-  // ---- rights of the whole path, at the final leaf --------------------------------------------------------------
-  logic writes, zero_length, readable, writable, supervisor_writable, may_write, user_ok, in_interrupt_range;
-  assign writes              = access_i[0];
-  assign zero_length         = access_i == vtd_pkg::ACCESS_ZERO_LENGTH_READ;
-  assign readable            = !second || path_r_o;
-  assign writable            = first_w_o && (!second || path_w_o);
-  assign supervisor_writable = !second || path_w_o;
-  assign may_write           = (privileged_i && !write_protect_i) ? supervisor_writable : writable;
-  assign user_ok             = privileged_i || first_u_o;
-  assign in_interrupt_range  = mapped[51:20] == 32'h0000_0FEE;
+  // One block, skipped when nothing has arrived: that is faster to simulate.
+  always_comb begin : step
+    {
+      legacy, second, top, final_entry, use_ad, walked, mapped, width_of_tables, second_width, guest_next,
+      beyond_second, writes, zero_length, readable, writable, supervisor_writable, may_write, user_ok,
+      in_interrupt_range, lacks_write, lacks_read, lacking, dirty, updates_here, first_lacks, second_lacks,
+      table_lacks, first_word, fault, later_fault, absent, page_level, fault_o, ends_o, leaf_o, next_first_o,
+      translate_o, for_table_o, level_o, first_level_o, guest_o, table_o, path_r_o, path_w_o, first_w_o, first_u_o,
+      first_x_o, update_table_o, update_first_o, update_second_o, dirty_o, result_level_o, readable_o, writable_o,
+      supervisor_writable_o, clean_o
+    } = '0;
+    if (valid_i) begin
+      legacy = kind_i == vtd_pkg::WALK_LEGACY;
+      second = kind_i != vtd_pkg::WALK_FIRST_STAGE;
+      use_ad = accessed_dirty_i && !legacy;
+      top    = first_i ? first_level_i == first_levels_i : level_i == levels_i;
 
-  logic lacks_write, lacks_read;
-  assign lacks_write = writes && !(legacy ? path_w_o : may_write);
-  assign lacks_read  = access_i != vtd_pkg::ACCESS_WRITE && !readable &&
-                       !(zero_length && zero_length_read_i && (legacy ? path_w_o : may_write));
+      // ---- one entry ----------------------------------------------------------------------------------------------
+      leaf_o    = leaf;
+      path_r_o  = path_r_i && (first_i || entry_i[vtd_pkg::SS_R]);
+      path_w_o  = path_w_i && (first_i || entry_i[vtd_pkg::SS_W]);
+      first_w_o = first_w_i && (!first_i || entry_i[vtd_pkg::FS_RW]);
+      first_u_o = first_u_i && (!first_i || entry_i[vtd_pkg::FS_US]);
+      first_x_o = first_x_i && (!first_i || !entry_i[vtd_pkg::FS_XD]);
+      final_entry = leaf && (first_i ? !nested : !for_table_i);
 
-  logic [7:0] lacking;
-  always_comb begin : rights
-    lacking = vtd_pkg::FR_NONE;
-    if (!user_ok) lacking = vtd_pkg::FR_USER_PRIVILEGE;
-    else if (execute_i && !first_x_o) lacking = vtd_pkg::FR_EXECUTE_PERMISSION;
-    else if (lacks_write) lacking = vtd_pkg::FR_SM_WRITE_PERMISSION;
-    else if (lacks_read) lacking = vtd_pkg::FR_SM_READ_PERMISSION;
-  end
+      // ---- addresses ----------------------------------------------------------------------------------------------
+      // Where the leaf maps the input address to; the input address fills what is below the page.
+      walked = (first_i || !nested) ? iova_i[29:12] : guest_i[29:12];
+      mapped = {entry_i[51:30], (entry_level >= 3'd3) ? walked[29:21] : entry_i[29:21],
+                       (entry_level >= 3'd2) ? walked[20:12] : entry_i[20:12]};
+      width_of_tables = (levels_i == 3'd3) ? 6'd39 : (levels_i == 3'd4) ? 6'd48 : 6'd57;
+      second_width    = (gaw_i < width_of_tables) ? gaw_i : width_of_tables;
+      guest_next      = leaf ? {mapped, iova_i[11:0]} : next_first_address;
+      beyond_second   = (guest_next >> second_width) != '0;
 
-  // ---- A and D ----------------------------------------------------------------------------------------------------
-  // Which entries lack what they need: the first-stage one that arrived, or the leaf kept; the second-stage one that
-  // arrived; the one that maps the table of the first-stage one.
-  logic        dirty, updates_here, first_lacks, second_lacks, table_lacks;
-  logic [63:0] first_word;
-  assign first_word   = first_i ? entry_i : first_entry_i;
-  assign dirty        = final_entry && writes && user_ok && may_write;
-  assign updates_here = !final_entry || lacking == vtd_pkg::FR_NONE || (user_ok && (readable || may_write));
-  assign first_lacks  = kind_i[1] && updates_here && (final_entry || (first_i && !leaf)) &&
-                        (!first_word[vtd_pkg::FS_A] || (extended_accessed_i && !first_word[vtd_pkg::FS_EA]) ||
-                         (dirty && !first_word[vtd_pkg::FS_D]));
-  assign second_lacks = use_ad && !first_i && updates_here &&
-                        (!entry_i[vtd_pkg::SS_A] || (dirty && !entry_i[vtd_pkg::SS_D]));
-  assign table_lacks  = first_lacks && nested && use_ad &&
-                        !(table_entry_i[vtd_pkg::SS_A] && table_entry_i[vtd_pkg::SS_D]);
+      // ---- rights of the whole path, at the final leaf ------------------------------------------------------------
+      writes              = access_i[0];
+      zero_length         = access_i == vtd_pkg::ACCESS_ZERO_LENGTH_READ;
+      readable            = !second || path_r_o;
+      writable            = first_w_o && (!second || path_w_o);
+      supervisor_writable = !second || path_w_o;
+      may_write           = (privileged_i && !write_protect_i) ? supervisor_writable : writable;
+      user_ok             = privileged_i || first_u_o;
+      in_interrupt_range  = mapped[51:20] == 32'h0000_0FEE;
 
-  // ---- verdict ----------------------------------------------------------------------------------------------------
-  // Faults of the entry itself, in order; then of what the walk would do next, which comes after the updates.
-  logic [7:0] fault, later_fault;
-  logic       absent;
-  assign absent = !present || (!first_i && !path_r_o && !path_w_o);
-  always_comb begin : verdict
-    fault       = vtd_pkg::FR_NONE;
-    later_fault = vtd_pkg::FR_NONE;
-    if (legacy) begin
-      if (error_i) fault = vtd_pkg::FR_PAGING_ENTRY_ACCESS;
-      else if (!present) fault = writes ? vtd_pkg::FR_WRITE_PERMISSION : vtd_pkg::FR_READ_PERMISSION;
-      else if (reserved) fault = vtd_pkg::FR_PAGING_ENTRY_RESERVED;
-      else if (lacks_write) fault = vtd_pkg::FR_WRITE_PERMISSION;
-      else if (lacks_read) fault = vtd_pkg::FR_READ_PERMISSION;
-    end else begin
-      if (error_i) begin
-        if (first_i) fault = top ? vtd_pkg::FR_FS_ROOT_ACCESS : vtd_pkg::FR_FS_ENTRY_ACCESS;
-        else fault = top ? vtd_pkg::FR_SS_ROOT_ACCESS : vtd_pkg::FR_SS_ENTRY_ACCESS;
-      end else if (present && reserved) begin
-        fault = first_i ? vtd_pkg::FR_FS_RESERVED : vtd_pkg::FR_SS_RESERVED;
-      end else if (absent) begin
-        if (first_i) fault = vtd_pkg::FR_FS_NOT_PRESENT;
-        else if (!for_table_i) fault = vtd_pkg::FR_SS_NOT_PRESENT;
-        else fault = (first_level_i == first_levels_i) ? vtd_pkg::FR_NESTED_FS_ROOT_READ
-                                                       : vtd_pkg::FR_NESTED_FS_TABLE_READ;
-      end else if (leaf && !first_i && for_table_i && !path_r_o) begin
-        fault = (first_level_i == first_levels_i) ? vtd_pkg::FR_NESTED_FS_ROOT_READ : vtd_pkg::FR_NESTED_FS_TABLE_READ;
-      end else if (leaf && first_i && nested && beyond_second) begin
-        fault = vtd_pkg::FR_SS_BEYOND_WIDTH;
-      end else if (final_entry && lacking != vtd_pkg::FR_NONE && !report_rights_i) begin
-        fault = lacking;
-      end else if (final_entry && in_interrupt_range) begin
-        fault = vtd_pkg::FR_SM_INTERRUPT_RANGE;
-      end else if (first_lacks && !walk_snoop_i) begin
-        fault = vtd_pkg::FR_FS_AD_NO_SNOOP;
-      end else if (first_lacks && nested && !table_w_i) begin
-        fault = vtd_pkg::FR_NESTED_AD_WRITE;
-      end else if (second_lacks && !walk_snoop_i) begin
-        fault = vtd_pkg::FR_SS_AD_NO_SNOOP;
-      end else if (!leaf && first_i && nested && beyond_second) begin
-        later_fault = vtd_pkg::FR_NESTED_FS_BEYOND_WIDTH;
+      lacks_write = writes && !(legacy ? path_w_o : may_write);
+      lacks_read  = access_i != vtd_pkg::ACCESS_WRITE && !readable &&
+                           !(zero_length && zero_length_read_i && (legacy ? path_w_o : may_write));
+
+      lacking = vtd_pkg::FR_NONE;
+      if (!user_ok) lacking = vtd_pkg::FR_USER_PRIVILEGE;
+      else if (execute_i && !first_x_o) lacking = vtd_pkg::FR_EXECUTE_PERMISSION;
+      else if (lacks_write) lacking = vtd_pkg::FR_SM_WRITE_PERMISSION;
+      else if (lacks_read) lacking = vtd_pkg::FR_SM_READ_PERMISSION;
+
+      // ---- A and D ------------------------------------------------------------------------------------------------
+      // Which entries lack what they need: the first-stage one that arrived, or the leaf kept; the second-stage one that
+      // arrived; the one that maps the table of the first-stage one.
+      first_word   = first_i ? entry_i : first_entry_i;
+      dirty        = final_entry && writes && user_ok && may_write;
+      updates_here = !final_entry || lacking == vtd_pkg::FR_NONE || (user_ok && (readable || may_write));
+      first_lacks  = kind_i[1] && updates_here && (final_entry || (first_i && !leaf)) &&
+                            (!first_word[vtd_pkg::FS_A] || (extended_accessed_i && !first_word[vtd_pkg::FS_EA]) ||
+                             (dirty && !first_word[vtd_pkg::FS_D]));
+      second_lacks = use_ad && !first_i && updates_here &&
+                            (!entry_i[vtd_pkg::SS_A] || (dirty && !entry_i[vtd_pkg::SS_D]));
+      table_lacks  = first_lacks && nested && use_ad &&
+                            !(table_entry_i[vtd_pkg::SS_A] && table_entry_i[vtd_pkg::SS_D]);
+
+      // ---- verdict ------------------------------------------------------------------------------------------------
+      // Faults of the entry itself, in order; then of what the walk would do next, which comes after the updates.
+      absent = !present || (!first_i && !path_r_o && !path_w_o);
+      fault       = vtd_pkg::FR_NONE;
+      later_fault = vtd_pkg::FR_NONE;
+      if (legacy) begin
+        if (error_i) fault = vtd_pkg::FR_PAGING_ENTRY_ACCESS;
+        else if (!present) fault = writes ? vtd_pkg::FR_WRITE_PERMISSION : vtd_pkg::FR_READ_PERMISSION;
+        else if (reserved) fault = vtd_pkg::FR_PAGING_ENTRY_RESERVED;
+        else if (lacks_write) fault = vtd_pkg::FR_WRITE_PERMISSION;
+        else if (lacks_read) fault = vtd_pkg::FR_READ_PERMISSION;
+      end else begin
+        if (error_i) begin
+          if (first_i) fault = top ? vtd_pkg::FR_FS_ROOT_ACCESS : vtd_pkg::FR_FS_ENTRY_ACCESS;
+          else fault = top ? vtd_pkg::FR_SS_ROOT_ACCESS : vtd_pkg::FR_SS_ENTRY_ACCESS;
+        end else if (present && reserved) begin
+          fault = first_i ? vtd_pkg::FR_FS_RESERVED : vtd_pkg::FR_SS_RESERVED;
+        end else if (absent) begin
+          if (first_i) fault = vtd_pkg::FR_FS_NOT_PRESENT;
+          else if (!for_table_i) fault = vtd_pkg::FR_SS_NOT_PRESENT;
+          else fault = (first_level_i == first_levels_i) ? vtd_pkg::FR_NESTED_FS_ROOT_READ
+                                                         : vtd_pkg::FR_NESTED_FS_TABLE_READ;
+        end else if (leaf && !first_i && for_table_i && !path_r_o) begin
+          fault = (first_level_i == first_levels_i) ? vtd_pkg::FR_NESTED_FS_ROOT_READ : vtd_pkg::FR_NESTED_FS_TABLE_READ;
+        end else if (leaf && first_i && nested && beyond_second) begin
+          fault = vtd_pkg::FR_SS_BEYOND_WIDTH;
+        end else if (final_entry && lacking != vtd_pkg::FR_NONE && !report_rights_i) begin
+          fault = lacking;
+        end else if (final_entry && in_interrupt_range) begin
+          fault = vtd_pkg::FR_SM_INTERRUPT_RANGE;
+        end else if (first_lacks && !walk_snoop_i) begin
+          fault = vtd_pkg::FR_FS_AD_NO_SNOOP;
+        end else if (first_lacks && nested && !table_w_i) begin
+          fault = vtd_pkg::FR_NESTED_AD_WRITE;
+        end else if (second_lacks && !walk_snoop_i) begin
+          fault = vtd_pkg::FR_SS_AD_NO_SNOOP;
+        end else if (!leaf && first_i && nested && beyond_second) begin
+          later_fault = vtd_pkg::FR_NESTED_FS_BEYOND_WIDTH;
+        end
       end
+      fault_o = fault | later_fault;  // at most one is set
+      ends_o  = fault_o != vtd_pkg::FR_NONE || final_entry;
+
+      update_table_o  = fault == vtd_pkg::FR_NONE && table_lacks;
+      update_first_o  = fault == vtd_pkg::FR_NONE && first_lacks;
+      update_second_o = fault == vtd_pkg::FR_NONE && second_lacks;
+      dirty_o         = dirty;
+
+      // ---- the next read ------------------------------------------------------------------------------------------
+      // First stage: its next entry, or, nested, the translation of what it says. Second stage: its next entry, or the
+      // first-stage entry whose address it has translated.
+      next_first_o  = first_i ? !nested : leaf;
+      translate_o   = first_i && nested;
+      for_table_o   = first_i ? !leaf : for_table_i;
+      guest_o       = translate_o ? guest_next : guest_i;
+      level_o       = (first_i || leaf) ? level_i : level_i - 3'd1;
+      first_level_o = (first_i && !leaf) ? next_first_level : first_level_i;
+
+      // ---- the result ---------------------------------------------------------------------------------------------
+      page_level = (nested && first_level_i < entry_level) ? first_level_i : entry_level;
+      table_o        = entry_i[51:12];
+      result_level_o = entry_level;
+      if (fault_o == vtd_pkg::FR_NONE && final_entry) begin
+        table_o        = {mapped[51:30], (page_level >= 3'd3) ? 9'd0 : mapped[29:21],
+                          (page_level >= 3'd2) ? 9'd0 : mapped[20:12]};
+        result_level_o = page_level;
+      end else if (leaf && !first_i) begin
+        table_o = mapped;  // the page that holds the first-stage table
+      end
+      if (later_fault != vtd_pkg::FR_NONE) result_level_o = next_first_level;
+      readable_o            = readable;
+      writable_o            = writable;
+      supervisor_writable_o = supervisor_writable || legacy;
+      clean_o = !legacy && updates_here && !dirty &&
+                       ((kind_i[1] && !first_word[vtd_pkg::FS_D]) || (second && use_ad && !entry_i[vtd_pkg::SS_D]));
     end
   end
-  assign fault_o = fault | later_fault;  // at most one is set
-  assign ends_o  = fault_o != vtd_pkg::FR_NONE || final_entry;
-
-  assign update_table_o  = fault == vtd_pkg::FR_NONE && table_lacks;
-  assign update_first_o  = fault == vtd_pkg::FR_NONE && first_lacks;
-  assign update_second_o = fault == vtd_pkg::FR_NONE && second_lacks;
-  assign dirty_o         = dirty;
-
-  // ---- the next read ------------------------------------------------------------------------------------------------
-  // First stage: its next entry, or, nested, the translation of what it says. Second stage: its next entry, or the
-  // first-stage entry whose address it has translated.
-  assign next_first_o  = first_i ? !nested : leaf;
-  assign translate_o   = first_i && nested;
-  assign for_table_o   = first_i ? !leaf : for_table_i;
-  assign guest_o       = translate_o ? guest_next : guest_i;
-  assign level_o       = (first_i || leaf) ? level_i : level_i - 3'd1;
-  assign first_level_o = (first_i && !leaf) ? next_first_level : first_level_i;
-
-  // ---- the result ---------------------------------------------------------------------------------------------------
-  logic [2:0] page_level;
-  assign page_level = (nested && first_level_i < entry_level) ? first_level_i : entry_level;
-  always_comb begin : result
-    table_o        = entry_i[51:12];
-    result_level_o = entry_level;
-    if (fault_o == vtd_pkg::FR_NONE && final_entry) begin
-      table_o        = {mapped[51:30], (page_level >= 3'd3) ? 9'd0 : mapped[29:21],
-                        (page_level >= 3'd2) ? 9'd0 : mapped[20:12]};
-      result_level_o = page_level;
-    end else if (leaf && !first_i) begin
-      table_o = mapped;  // the page that holds the first-stage table
-    end
-    if (later_fault != vtd_pkg::FR_NONE) result_level_o = next_first_level;
-  end
-  assign readable_o            = readable;
-  assign writable_o            = writable;
-  assign supervisor_writable_o = supervisor_writable || legacy;
-  assign clean_o = !legacy && updates_here && !dirty &&
-                   ((kind_i[1] && !first_word[vtd_pkg::FS_D]) || (second && use_ad && !entry_i[vtd_pkg::SS_D]));
 endmodule

@@ -210,7 +210,7 @@ module vtd_walker #(
   assign req_first   = req_kind_i[1];
   assign req_refused = req_fault != vtd_pkg::FR_NONE;
   vtd_request_check u_request_check (
-    .haw_i, .gaw_i, .kind_i(req_kind_i), .iova_i(req_iova_i), .root_i(req_root_i), .levels_i(req_levels_i),
+    .haw_i, .gaw_i, .valid_i(req_valid_i), .kind_i(req_kind_i), .iova_i(req_iova_i), .root_i(req_root_i), .levels_i(req_levels_i),
     .first_root_i(req_first_root_i), .first_levels_i(req_first_levels_i), .fault_o(req_fault)
   );
 
@@ -256,10 +256,10 @@ module vtd_walker #(
     .GuestEntries(GuestEntries), .Ways(Ways)
   ) u_caches (
     .clk_i, .rst_ni, .enable_i(caches_on),
-    .first_nested_i(req_kind_i[0]), .first_domain_i(req_domain_i), .first_pasid_i(req_pasid_i),
+    .first_look_i(req_valid_i && req_first), .first_nested_i(req_kind_i[0]), .first_domain_i(req_domain_i), .first_pasid_i(req_pasid_i),
     .first_input_i(req_iova_i[56:21]), .first_levels_i(req_first_levels_i), .first_hit_o(first_hit),
     .first_level_o(first_level), .first_table_o(first_table), .first_rights_o(first_rights),
-    .second_domain_i(look_domain), .second_input_i(look_input), .second_levels_i(look_levels),
+    .second_look_i(looks), .second_domain_i(look_domain), .second_input_i(look_input), .second_levels_i(look_levels),
     .second_hit_o(second_hit), .second_level_o(second_level), .second_table_o(second_table), .guest_hit_o(guest_hit),
     .guest_page_o(guest_page),
     .fill_first_i(fill_first), .fill_second_i(fill_second), .fill_guest_i(fill_guest), .fill_nested_i(step_kind[0]),
@@ -358,7 +358,7 @@ module vtd_walker #(
   assign step_iova        = iova_q[d];
   vtd_walk_step u_step (
     .haw_i, .gaw_i, .superpage_2m_i, .superpage_1g_i, .first_stage_1g_i, .snoop_control_i, .device_tlb_i,
-    .zero_length_read_i, .entry_i(mem_rsp_data_i), .error_i(mem_rsp_error_i), .kind_i(step_kind), .iova_i(step_iova),
+    .zero_length_read_i, .valid_i(mem_rsp_valid_i), .entry_i(mem_rsp_data_i), .error_i(mem_rsp_error_i), .kind_i(step_kind), .iova_i(step_iova),
     .levels_i(levels_q[d]), .first_levels_i(first_levels_q[d]), .access_i(step_asks[8:7]),
     .privileged_i(step_asks[6]), .execute_i(step_asks[5]), .report_rights_i(step_asks[4]),
     .write_protect_i(step_asks[3]), .accessed_dirty_i(step_asks[2]), .extended_accessed_i(step_asks[1]),
@@ -627,12 +627,12 @@ module vtd_walker #(
   logic [56:12] inv_range;
   logic         inv_pages, inv_pasids;
   logic [6:0]   kills;
+  logic         counting;
   assign inv_pages   = inv_scope_i == vtd_pkg::SCOPE_DOMAIN_PAGE || inv_scope_i == vtd_pkg::SCOPE_PASID_PAGE;
   assign inv_pasids  = inv_scope_i == vtd_pkg::SCOPE_PASID || inv_scope_i == vtd_pkg::SCOPE_PASID_PAGE;
   assign inv_range   = ~(45'h1FFF_FFFF_FFFF << inv_mask_i);
   always_comb begin : coverage
     covered = '0;
-    kills   = '0;
     if (inv_taken) begin
       for (int i = 0; i < N; i++) begin
         if (busy[i] && (inv_scope_i == vtd_pkg::SCOPE_ALL ||
@@ -643,12 +643,11 @@ module vtd_walker #(
                           ((iova_q[i][56:12] ^ inv_address_i) & ~inv_range) == '0)))) begin
           covered[i] = 1'b1;
         end
-        kills = kills + 7'(covered[i]);
       end
     end
   end
   assign inv_ready_o = !sweep_q && (kill_q & ~follow_q) == '0;
-  assign quiescent_o = (read_q | update_q | done_q) == '0 && !sweep_q;
+  assign quiescent_o = (read_q | update_q | done_q) == '0 && !sweep_q && !counting;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : sweep
     if (!rst_ni) begin
@@ -674,12 +673,23 @@ module vtd_walker #(
   end
 
   // ---- events -------------------------------------------------------------------------------------------------
+  logic [N-1:0] killed;  // begins again for an invalidation
+  always_comb begin : count_kills
+    killed = killed_now | (answer_killed ? mem_rsp_slot : '0) | (update_killed ? upd_rsp_slot : '0) |
+             (kill_q[heir] ? heir_slot : '0);
+    kills  = '0;
+    if (killed != '0) begin
+      for (int i = 0; i < N; i++) begin
+        kills = kills + 7'(killed[i]);
+      end
+    end
+  end
   logic [vtd_pkg::EVENTS-1:0] happens;
   always_comb begin : what_happens
     happens                               = '0;
     happens[vtd_pkg::EVENT_WALK]          = req_taken;
     happens[vtd_pkg::EVENT_READ]          = mem_taken;
-    happens[vtd_pkg::EVENT_UPDATE]        = update_counts && upd_rsp_swapped_i && !upd_rsp_error_i;
+    happens[vtd_pkg::EVENT_UPDATE]        = upd_rsp_valid_i && upd_rsp_swapped_i && !upd_rsp_error_i;
     happens[vtd_pkg::EVENT_RETRY]         = update_retry;
     happens[vtd_pkg::EVENT_SHARED]        = inherits;
     happens[vtd_pkg::EVENT_FAULT]         = rsp_taken && fault_q[p] != vtd_pkg::FR_NONE;
@@ -694,7 +704,7 @@ module vtd_walker #(
     happens[vtd_pkg::EVENT_FILL]          = fill_first || fill_second || fill_guest;
   end
   vtd_event_counters #(.Events(vtd_pkg::EVENTS)) u_events (
-    .clk_i, .rst_ni, .happens_i(happens), .kills_i(kills), .event_i, .count_o(event_count_o)
+    .clk_i, .rst_ni, .happens_i(happens), .kills_i(kills), .pending_o(counting), .event_i, .count_o(event_count_o)
   );
 
 `ifndef SYNTHESIS
@@ -771,5 +781,8 @@ module vtd_walker #(
     end
   end
 `undef VTD_OWED
+`ifdef FORMAL
+`include "formal/vtd_walker_properties.svh"
+`endif
 `endif
 endmodule

@@ -6,11 +6,14 @@
 
 #include <stdexcept>
 
-#include "Vvtd_walker.h"
+#include VTD_RTL_HEADER
+#include VTD_RTL_ROOT_HEADER
 #include "tlm/spec/field.h"
 
 namespace vtd {
 namespace {
+
+using Model = VTD_RTL_MODEL;
 
 // Everything of the trace hierarchy.
 constexpr int kAllLevels = 99;
@@ -117,7 +120,12 @@ struct RtlWalker::Impl {
   /// The inputs have been driven: shows them during the low half of the clock, that is half a period before their
   /// edge, so that a handshake can be read in the wave at the rising edge at which it happens. The clock stays
   /// high while no edge is performed.
+  ///
+  /// What is shown depends on the state alone, but for the readiness under `drain`; so nothing has to be evaluated for
+  /// the low half, and Verilator is told that it was.
   void settle() {
+    if (waves == nullptr && !model.drain_i && !drained && was_low(*model.rootp)) return;
+    drained = model.drain_i != 0;
     model.clk_i = 0;
     model.eval();
     if (waves == nullptr) return;
@@ -133,9 +141,20 @@ struct RtlWalker::Impl {
     if (context.gotError()) throw std::logic_error("an assertion in the RTL walker failed; its message is above");
   }
 
+  /// True if this Verilator keeps the last value of the clock where it is known to be.
+  template <typename Root>
+  static bool was_low(Root& root) {
+    if constexpr (requires { root.__Vtrigrprev__TOP__clk_i; }) {
+      root.__Vtrigrprev__TOP__clk_i = 0;
+      return true;
+    }
+    return false;
+  }
+
   WalkerConfig config;
+  bool drained = false;  ///< the last edge was one with `drain`
   VerilatedContext context;
-  Vvtd_walker model;
+  Model model;
   WaveFile* waves = nullptr;
   std::function<std::uint64_t()> edge_ps;
   std::uint64_t period_ps = 0;
@@ -163,7 +182,7 @@ unsigned RtlWalker::capacity() const {
 }
 
 void RtlWalker::reset() {
-  Vvtd_walker& m = impl_->model;
+  Model& m = impl_->model;
   impl_->set_profile();
   impl_->drive({.memory_ready = false, .response_ready = false, .update_ready = false});
   // An edge of reset, without waves: it takes no time.
@@ -182,7 +201,7 @@ void RtlWalker::reset() {
 }
 
 WalkerOutputs RtlWalker::cycle(const WalkerInputs& in) {
-  Vvtd_walker& m = impl_->model;
+  Model& m = impl_->model;
   Verilated::threadContextp(&impl_->context);  // assertions report to the context of the thread
   impl_->drive(in);
   impl_->settle();
