@@ -453,6 +453,15 @@ module vtd_walker #(
   assign inherits  = bequeaths && fault_q[p] == vtd_pkg::FR_NONE && !kill_q[p] && !kill_q[heir];
   assign heir_slot = bequeaths ? One << heir : '0;
 
+`ifdef VTD_WAVES
+  // For the eye only: what each slot is doing, by the names of waves/filters/walk_state.txt.
+  logic [2:0] walk_state [N];
+  for (genvar i = 0; i < N; i++) begin : gen_walk_state
+    assign walk_state[i] = read_q[i] ? 3'd1 : update_q[i] ? 3'd2 : wait_q[i] ? 3'd3 : done_q[i] ? 3'd4 :
+                           follow_q[i] ? 3'd5 : 3'd0;
+  end
+`endif
+
   // ---- what becomes of the slots --------------------------------------------------------------------------------
   logic [N-1:0] read_d, update_d, wait_d, done_d, follow_d, begin_d, hit_d, translate_d, ended_d, dirty_d, refused_d;
   logic [N-1:0] kill_d, followed_d;

@@ -59,6 +59,26 @@ std::string streams_text(soc::Platform& platform) {
   return out;
 }
 
+/// Hits of the walker's paging-structure caches; nothing of a walker that has none.
+std::string walker_text(const RemappingUnit& unit) {
+  const auto count = [&](WalkerEvent event) { return unit.walker_count(event); };
+  if (count(WalkerEvent::kWalk) == 0) return {};
+  using enum WalkerEvent;
+  return fmt::format(
+      "  walker: paging-structure cache hits at level 2/3/4: {}/{}/{} second stage, {}/{}/{} first stage, {} guest "
+      "tables; {} answers shared\n",
+      count(kSecondHit2), count(kSecondHit3), count(kSecondHit4), count(kFirstHit2), count(kFirstHit3),
+      count(kFirstHit4), count(kGuestHit), count(kShared));
+}
+
+nlohmann::json walker_json(const RemappingUnit& unit) {
+  nlohmann::json events = nlohmann::json::object();
+#define VTD_X(name, text) events[text] = unit.walker_count(WalkerEvent::name);
+  VTD_WALKER_EVENTS(VTD_X)
+#undef VTD_X
+  return events;
+}
+
 std::string caches_text(soc::Platform& platform) {
   std::string out = fmt::format("\n  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>13}\n", "cache", "hits", "misses", "fills",
                                 "refused", "evicted", "invalidated");
@@ -72,6 +92,7 @@ std::string caches_text(soc::Platform& platform) {
     out += fmt::format(
         "  unit{}: {} walks ({} entries read, at most {} at once), {} faults, {} restarts, {} invalidations\n", i,
         u.walks, u.walk_reads, u.walks_in_flight_max, u.faults, u.restarts, u.invalidations);
+    out += walker_text(platform.unit(i));
   }
   return out;
 }
@@ -172,6 +193,7 @@ std::string json(const ReportContext& c) {
           {"fills", u.cache(id, CacheEvent::kFill)},      {"fills_refused", u.cache(id, CacheEvent::kFillRefused)},
           {"evictions", u.cache(id, CacheEvent::kEvict)}, {"invalidated", u.cache(id, CacheEvent::kInvalidate)}};
     j["units"].push_back({{"caches", caches},
+                          {"walker", walker_json(c.platform.unit(i))},
                           {"walks", u.walks},
                           {"walk_reads", u.walk_reads},
                           {"walks_in_flight_max", u.walks_in_flight_max},

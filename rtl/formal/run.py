@@ -15,14 +15,13 @@ import tempfile
 import time
 
 import aiger
+from proofs import MODELS, PLANTED, PROOFS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RTL = os.path.dirname(HERE)
 SOURCES = ['gen/vtd_pkg.sv', 'vtd_entry_address.sv', 'vtd_entry_check.sv', 'vtd_event_counters.sv',
            'vtd_request_check.sv', 'vtd_round_robin.sv', 'vtd_structure_cache.sv', 'vtd_structure_caches.sv',
            'vtd_walk_step.sv', 'vtd_walker.sv']
-from proofs import MODELS, PROOFS  # noqa: E402
-
 SCRIPT = '''
 read_verilog -formal -sv {defines} {sources}
 hierarchy -check -top {top} {parameters}
@@ -63,21 +62,21 @@ def call(command, timeout, **options):
 
 
 def build(name, work, timeout, plant=None):
-    """The AIGER model of these sources, after the replacement that `plant` names (file, old, new)."""
+    """The AIGER model of these sources, after the replacement that `plant` names."""
     model = MODELS[name]
     copy = os.path.join(work, 'rtl')
     for source in SOURCES + ['formal/' + f for f in sorted(os.listdir(HERE)) if f.endswith(('.sv', '.svh'))]:
         text = open(os.path.join(RTL, source)).read()
-        if plant and plant[0] == source:
-            if text.count(plant[1]) != 1:
-                raise Failure(f'{source} has {text.count(plant[1])} times: {plant[1]}')
-            text = text.replace(plant[1], plant[2])
+        if plant and plant['file'] == source:
+            if text.count(plant['old']) != 1:
+                raise Failure(f'{source} has {text.count(plant["old"])} times: {plant["old"]}')
+            text = text.replace(plant['old'], plant['new'])
         path = os.path.join(copy, source)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, 'w').write(text)
     top = model['top']
     script = SCRIPT.format(
-        sources=' '.join([s for s in SOURCES if s in model.get('sources', SOURCES)] + [f'formal/{top}.sv']), top=top,
+        sources=' '.join([s for s in SOURCES if s in model.get('sources', SOURCES)] + ['formal/vtd_formal_turns.sv', f'formal/{top}.sv']), top=top,
         work=work, keep=model['keep'], defines=' '.join('-D' + d for d in model.get('defines', [])),
         parameters=' '.join(f'-chparam {k} {v}' for k, v in model.get('parameters', {}).items()))
     with open(os.path.join(work, 'model.ys'), 'w') as out:
@@ -109,8 +108,7 @@ def abc(work, commands, timeout):
 
 def bounded(work, frames, timeout):
     """None, or the frame in which a bad state is reached."""
-    log = abc(work, f'scorr -F 1 -C 200; bmc3 -F {frames + 1} -T {timeout}; write_cex -a cex.txt'
-              if False else f'bmc3 -F {frames + 1} -T {timeout}; write_cex -a cex.txt', timeout + 60)
+    log = abc(work, f'bmc3 -F {frames + 1} -T {timeout}; write_cex -a cex.txt', timeout + 60)
     found = re.search(r'asserted in frame (\d+)', log)
     if found:
         return int(found.group(1))
@@ -121,7 +119,7 @@ def bounded(work, frames, timeout):
 
 
 def induction(work, k, timeout):
-    log = abc(work, f'orpos; strash; ind -F {k} -T {timeout}', timeout + 60)
+    log = abc(work, f'orpos; strash; ind -F {k + 1} -T {timeout}', timeout + 60)
     return 'Networks are equivalent' in log
 
 
@@ -133,21 +131,80 @@ def explain(aig, work, directory, name):
     return path, bad[-1] if bad else []
 
 
-def prove(proof, aig, work, options, want_bug=False):
-    """(ok, what happened). With a planted bug a failure is what is wanted."""
-    bads = matching(proof['claims'] + proof.get('invariants', []), aig.bads)
-    if want_bug:
-        bads = matching(proof['claims'], aig.bads)
+def prove(proof, aig, work, options, planted=False):
+    """(as wanted, what happened). A planted bug must be found, by a claim, not by an invariant."""
+    bads = matching(proof['claims'] + ([] if planted else proof.get('invariants', [])), aig.bads)
     aig.write(os.path.join(work, 'bad.aig'), bads, matching(proof.get('assume', ['owed_*']), aig.constraints))
-    depth = proof['depth']
-    timeout = proof.get('timeout', options.timeout)
-    frame = bounded(work, proof.get('bug_depth', max(depth, 20)) if want_bug else depth, timeout)
-    if frame is not None:
-        path, which = explain(aig, work, options.vcd, proof['name'])
-        which = [n for n in which if n in bads]
-        return False, f'frame {frame}: {", ".join(which)}' + ('' if want_bug or proof['method'] == 'cover' else f'; see {path}')
-    if proof['method'] == 'induction' and not want_bug:
+    timeout = min(proof.get('timeout', options.timeout), options.timeout)
+    frame = bounded(work, proof.get('bug_depth', 20) if planted else proof['depth'], timeout)
+    if frame is None:
+        if planted or proof['method'] == 'cover':
+            return False, 'not reached'
+        if proof['method'] == 'bounded':
+            return True, 'holds'
         if not induction(work, proof['k'], timeout):
-            raise Failure(f'not inductive with k = {proof["k"]}')
+            raise Failure(f'not inductive, k = {proof["k"]}')
         return True, 'proved'
-    return True, f'holds to frame {depth}'
+    if proof['method'] == 'cover':
+        return True, f'reached in {frame}'
+    path, which = explain(aig, work, options.vcd, proof['name'])
+    which = ', '.join(n for n in which if n in bads)
+    return planted, f'{"found" if planted else "FAILS"} in {frame}: {which}' + ('' if planted else f', see {path}')
+
+
+def how(proof):
+    return {'induction': f'induction, k = {proof.get("k")}', 'bounded': f'bmc to {proof["depth"]}',
+            'cover': f'cover, to {proof["depth"]}'}[proof['method']]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--list', action='store_true', help='what there is to prove')
+    parser.add_argument('--property', metavar='NAME', action='append', help='only this one (a pattern; may be repeated)')
+    parser.add_argument('--quick', action='store_true', help='a subset of less than a minute')
+    parser.add_argument('--planted', action='store_true', help='the planted bugs: each must be found')
+    parser.add_argument('--timeout', type=int, default=240, help='seconds for each run of yosys-abc (default 240)')
+    parser.add_argument('--vcd', default='.', metavar='DIR', help='where traces of failures go (default here)')
+    options = parser.parse_args()
+    options.vcd = os.path.abspath(options.vcd)
+
+    chosen = [p for p in PROOFS if not options.property or any(fnmatch.fnmatch(p['name'], n) for n in options.property)]
+    if options.quick:
+        chosen = [p for p in chosen if p.get('quick')]
+    if options.planted:
+        runs = [(proof, plant) for plant in PLANTED for proof in chosen if proof['name'] == plant['proof']]
+    else:
+        runs = sorted(((proof, None) for proof in chosen), key=lambda run: list(MODELS).index(run[0]['model']))
+    if not runs:
+        parser.error('nothing is called that; see --list')
+    if options.list:
+        for proof, plant in runs:
+            print(f'{proof["name"]:20} {proof["model"]:12} {plant["what"] if plant else how(proof)}')
+        return 0
+
+    bad, built, kept = 0, None, None
+    with tempfile.TemporaryDirectory() as base:
+        print(f'{"property":20} {"model":12} {"method":18} {"time":>7}  result')
+        for number, (proof, plant) in enumerate(runs):
+            start = time.time()
+            work = os.path.join(base, str(number) if plant else proof['model'])
+            os.makedirs(work, exist_ok=True)
+            try:
+                if plant or built != proof['model']:
+                    kept, built = build(proof['model'], work, options.timeout, plant), proof['model']
+                    if not plant:
+                        print(f'{"(model)":20} {proof["model"]:12} {"":18} {time.time() - start:6.1f}s  '
+                              f'{len(kept.latches)} registers, {len(kept.gates)} gates', flush=True)
+                        start = time.time()
+                good, text = prove(proof, kept, work, options, plant is not None)
+            except Failure as failure:
+                good, text = False, str(failure)
+            bad += not good
+            print(f'{proof["name"]:20} {proof["model"]:12} {"planted" if plant else how(proof):18} '
+                  f'{time.time() - start:6.1f}s  {text}{": " + plant["what"] if plant else ""}', flush=True)
+    print(f'{len(runs) - bad} of {len(runs)} as wanted')
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

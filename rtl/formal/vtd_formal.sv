@@ -57,13 +57,14 @@ module vtd_formal #(
   (* anyconst *) logic [5:0] haw, gaw;
   (* anyconst *) logic [7:0] profile;
   // Nothing comes in during reset and the cycle after it, in which the contract is not checked yet.
-  logic rst_n, live;
+  logic rst_n;
   initial rst_n = 1'b0;
-  initial live = 1'b0;
   always_ff @(posedge clk_i) begin : reset
     rst_n <= 1'b1;
-    live  <= rst_n;
   end
+  (* hierconn *) wire \u_walker.checking_q ;
+  logic live;
+  assign live = \u_walker.checking_q ;
 
   logic           req_ready, mem_req_valid, upd_req_valid, rsp_valid, inv_ready, drained, quiescent, idle;
   logic [IdW-1:0] mem_req_id, upd_req_id, rsp_id;
@@ -103,4 +104,57 @@ module vtd_formal #(
     .drain_i(drain), .drained_o(drained), .event_i(Event), .event_count_o(event_count), .quiescent_o(quiescent),
     .idle_o(idle)
   );
+
+  // ---- rights and age by a mark in the data, from port to port ------------------------------------------------------
+  // Bit 40 of every entry's address is a mark. It costs the walker nothing, reaches the result through caches and
+  // sharing, and means, in marked_rights: an entry from the root to here denies the watched right; in marked_old: the
+  // read was accepted before the watched invalidation was.
+  localparam integer Mark = 40;
+  (* anyconst *) logic [1:0] right;  // second stage: R, W; first stage: R/W, U/S, X
+  (* anyseq *) logic watch;
+  logic [N-1:0]  mark_q, old_q;      // of the address of the read that is outstanding; it was there at acceptance
+  logic          first, denies, granted, accepted_q, complete_q;
+  logic [2:0]    scope_q;
+  logic [15:0]   inv_domain_q;
+  logic [15:0]   domain_q [N];
+  assign first   = KindSet[1];
+  assign denies  = first ? ((right == 2'd0) ? !mem_rsp_data[vtd_pkg::FS_RW] :
+                            (right == 2'd1) ? !mem_rsp_data[vtd_pkg::FS_US] : mem_rsp_data[vtd_pkg::FS_XD])
+                         : (right[0] ? !mem_rsp_data[vtd_pkg::SS_W] : !mem_rsp_data[vtd_pkg::SS_R]);
+  assign granted = first ? ((right == 2'd0) ? rsp_flags[1] : (right == 2'd1) ? rsp_flags[2] : rsp_flags[3])
+                         : (right[0] ? rsp_flags[1] : rsp_flags[0]);
+  always_ff @(posedge clk_i or negedge rst_n) begin : marks
+    if (!rst_n) begin
+      mark_q     <= '0;
+      old_q      <= '0;
+      accepted_q <= 1'b0;
+      complete_q <= 1'b0;
+    end else begin
+      if (mem_req_valid && mem_req_ready) mark_q[mem_req_id] <= mem_req_addr[Mark];
+      if (mem_req_valid && mem_req_ready) old_q[mem_req_id] <= !accepted_q;
+      if (inv_valid && live && inv_ready && watch) accepted_q <= 1'b1;
+      if (accepted_q && inv_ready) complete_q <= 1'b1;
+    end
+  end
+  always_ff @(posedge clk_i) begin : what
+    if (!accepted_q) begin
+      scope_q      <= inv_scope;
+      inv_domain_q <= inv_domain & Domain[15:0];
+    end
+    if (req_valid && req_ready) domain_q[req_id] <= req_domain & Domain[15:0];
+  end
+  always_ff @(posedge clk_i) begin : from_port_to_port
+    if (live) begin
+      if (mem_rsp_valid) begin
+        marked_rights: assume (mem_rsp_data[Mark] == (mark_q[mem_rsp_id] || denies));
+        marked_old: assume (mem_rsp_data[Mark] == old_q[mem_rsp_id]);
+      end
+      if (rsp_valid && rsp_fault == '0 && rsp_page[Mark]) begin
+        port_rights: assert (!granted);
+        port_fresh: assert (!(complete_q && (scope_q == vtd_pkg::SCOPE_ALL ||
+                              (scope_q == vtd_pkg::SCOPE_DOMAIN && domain_q[rsp_id] == inv_domain_q))));
+        cover_port_marked: assert (1'b0);
+      end
+    end
+  end
 endmodule

@@ -90,7 +90,7 @@ class Story {
         // A table may be everybody's: everything is invalidated, or one domain after the other.
         if (world.one_in(2)) return repairs_.push_back({});
         for (unsigned d = 0; d < RandomWorld::domains(); ++d)
-          repairs_.push_back({.scope = WalkScope::kDomain, .domain = DomainId{static_cast<std::uint16_t>(d)}});
+          repairs_.push_back({.scope = WalkScope::kDomain, .domain = world.domain(d)});
       };
     if (invalidates)
       s.invalidation = [this](Edge) -> std::optional<WalkInvalidation> {

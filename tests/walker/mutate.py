@@ -29,8 +29,9 @@ TEST_TIMEOUT = 120  # seconds; a mutant that hangs is caught
 RTL_TEXT = (ROOT / "rtl/CMakeLists.txt").read_text()
 RTL_SOURCES = re.findall(r"^\s+\$\{CMAKE_CURRENT_SOURCE_DIR\}/(\S+\.(?:vlt|sv))", RTL_TEXT, re.MULTILINE)
 MODEL_SOURCES = ["tlm/core/entry_rules.cpp", "tlm/core/paging_walk.cpp", "tlm/core/reference_walker.cpp",
-                 "tlm/core/walker.cpp", "tlm/unit/lockstep_walker.cpp", "tlm/unit/rtl_walker.cpp",
-                 "tlm/unit/wave_file.cpp", "tests/walker/walker_bench.cpp"]
+                 "tlm/core/walker.cpp", "tlm/unit/lockstep_walker.cpp", "tlm/unit/wave_file.cpp",
+                 "tests/walker/walker_bench.cpp"]
+RTL_USER = "tlm/unit/rtl_walker.cpp"  # knows the verilated model
 VERILATED_SOURCES = ["verilated.cpp", "verilated_fst_c.cpp", "verilated_threads.cpp"]
 # Executables: what cmake calls them, and their own sources.
 TESTS_TEXT = (ROOT / "tests/walker/CMakeLists.txt").read_text()
@@ -87,11 +88,13 @@ MUTANTS = [
         ("MGAW does not limit the second stage", "(gaw_i < width_of_tables) ? gaw_i : width_of_tables",
          "width_of_tables"),
         ("MGAW limits legacy walks", "if (beyond_tables)", "if (beyond_second)"),
-        ("a legacy root beyond HAW is read", "else if (root_beyond_haw) fault_o = vtd_pkg::FR_PAGING_ENTRY_ACCESS;", ""),
+        ("a legacy root beyond HAW is read", "else if (root_beyond_haw) fault_o = vtd_pkg::FR_PAGING_ENTRY_ACCESS;",
+         ""),
         ("a second-stage root beyond HAW is read",
          "if (beyond_second) fault_o = vtd_pkg::FR_SS_BEYOND_WIDTH;\n        else if (root_beyond_haw)",
          "if (beyond_second) fault_o = vtd_pkg::FR_SS_BEYOND_WIDTH;\n        else if (1'b0)"),
-        ("canonical begins at bit 48", "iova_i[63:47] == '0 || iova_i[63:47] == '1", "iova_i[63:48] == '0 || iova_i[63:48] == '1"),
+        ("canonical begins at bit 48", "iova_i[63:47] == '0 || iova_i[63:47] == '1",
+         "iova_i[63:48] == '0 || iova_i[63:48] == '1"),
         ("canonical has no upper half", "|| iova_i[63:47] == '1", ""),
         ("canonical of five levels begins at bit 57", "iova_i[63:56] == '0 || iova_i[63:56] == '1",
          "iova_i[63:57] == '0 || iova_i[63:57] == '1"),
@@ -114,7 +117,8 @@ MUTANTS = [
         ("a page takes its offset from the request, not from the guest address",
          "(first_i || !nested) ? iova_i[29:12] : guest_i[29:12]", "iova_i[29:12]"),
         ("bits below 1G come from the entry", "(entry_level >= 3'd3) ? walked[29:21]", "1'b0 ? walked[29:21]"),
-        ("the larger of two pages", "(nested && first_level_i < entry_level)", "(nested && first_level_i > entry_level)"),
+        ("the larger of two pages", "(nested && first_level_i < entry_level)",
+         "(nested && first_level_i > entry_level)"),
         ("WPE is ignored", "(privileged_i && !write_protect_i)", "(privileged_i)"),
         ("supervisors need R/W without WPE", "(privileged_i && !write_protect_i)", "(1'b0)"),
         ("U/S is not checked", "= privileged_i || first_u_o;", "= 1'b1;"),
@@ -136,7 +140,8 @@ MUTANTS = [
          "lacking == vtd_pkg::FR_NONE"),
         ("A of the first stage is not set", "(!first_word[vtd_pkg::FS_A] ||", "(1'b0 ||"),
         ("EA is not set beside A", "(extended_accessed_i && !first_word[vtd_pkg::FS_EA])", "1'b0"),
-        ("EA is set without EAFE", "(extended_accessed_i && !first_word[vtd_pkg::FS_EA])", "!first_word[vtd_pkg::FS_EA]"),
+        ("EA is set without EAFE", "(extended_accessed_i && !first_word[vtd_pkg::FS_EA])",
+         "!first_word[vtd_pkg::FS_EA]"),
         ("D of the first stage is not set", "(dirty && !first_word[vtd_pkg::FS_D])", "1'b0"),
         ("A of the second stage is not set", "(!entry_i[vtd_pkg::SS_A] || (dirty", "(1'b0 || (dirty"),
         ("D of the second stage is not set", "(dirty && !entry_i[vtd_pkg::SS_D])", "1'b0"),
@@ -146,25 +151,30 @@ MUTANTS = [
         ("D of every table", "table_lacks  = first_lacks && nested", "table_lacks  = first_i && nested"),
         ("accumulated rights of none pass", "!present || (!first_i && !path_r_o && !path_w_o)", "!present"),
         ("a failed read passes in scalable mode", "if (error_i) begin", "if (1'b0) begin"),
-        ("a failed read passes in legacy mode", "if (error_i) fault = vtd_pkg::FR_PAGING_ENTRY_ACCESS;\n      else", ""),
+        ("a failed read passes in legacy mode", "if (error_i) fault = vtd_pkg::FR_PAGING_ENTRY_ACCESS;\n      else",
+         ""),
         ("a failed read of the top table is as any", "if (first_i) fault = top ? vtd_pkg::FR_FS_ROOT_ACCESS :",
          "if (first_i) fault = 1'b0 ? vtd_pkg::FR_FS_ROOT_ACCESS :"),
         ("reserved bits pass in legacy mode", "else if (reserved) fault =", "else if (1'b0) fault ="),
         ("reserved bits of legacy entries that are not present", "else if (!present) fault = writes",
          "else if (!present && !reserved) fault = writes"),
         ("reserved bits pass in scalable mode", "else if (present && reserved) begin", "else if (1'b0) begin"),
-        ("reserved bits of entries that are not present", "else if (present && reserved) begin", "else if (reserved) begin"),
+        ("reserved bits of entries that are not present", "else if (present && reserved) begin",
+         "else if (reserved) begin"),
         ("a guest table that cannot be read", "else if (leaf && !first_i && for_table_i && !path_r_o) begin",
          "else if (1'b0) begin"),
-        ("a guest page beyond the second stage", "else if (leaf && first_i && nested && beyond_second)", "else if (1'b0)"),
+        ("a guest page beyond the second stage", "else if (leaf && first_i && nested && beyond_second)",
+         "else if (1'b0)"),
         ("a guest table beyond the second stage", "else if (!leaf && first_i && nested && beyond_second)",
          "else if (1'b0)"),
         ("level of a guest table beyond the second stage", "result_level_o = next_first_level;",
          "result_level_o = entry_level;"),
         ("first-stage updates without PWSNP", "else if (first_lacks && !walk_snoop_i)", "else if (1'b0)"),
         ("second-stage updates without PWSNP", "else if (second_lacks && !walk_snoop_i)", "else if (1'b0)"),
-        ("PWSNP where nothing is updated", "else if (first_lacks && !walk_snoop_i)", "else if (first_i && !walk_snoop_i)"),
-        ("updates in a guest table that is read-only", "else if (first_lacks && nested && !table_w_i)", "else if (1'b0)"),
+        ("PWSNP where nothing is updated", "else if (first_lacks && !walk_snoop_i)",
+         "else if (first_i && !walk_snoop_i)"),
+        ("updates in a guest table that is read-only", "else if (first_lacks && nested && !table_w_i)",
+         "else if (1'b0)"),
         ("reads of a guest table that is read-only", "else if (first_lacks && nested && !table_w_i)",
          "else if (first_i && nested && !table_w_i)"),
         ("a clear D of the first stage is not told", "(kind_i[1] && !first_word[vtd_pkg::FS_D])", "1'b0"),
@@ -180,8 +190,10 @@ MUTANTS = [
         ("the key does not matter", "if (valid_q[set][w] && key_q[first_way + EntryW'(w)] == key_i &&",
          "if (valid_q[set][w] &&"),
         ("the prefix does not matter", "== key_i && prefix_q[first_way + EntryW'(w)] == prefix_i)", "== key_i)"),
-        ("a sweep takes every key", "((key_q[sweep_first_way + EntryW'(w)] ^ sweep_key_i) & sweep_key_mask_i) == '0", "1'b1"),
-        ("a sweep takes every prefix", "((prefix_q[sweep_first_way + EntryW'(w)] ^ sweep_prefix_i) & sweep_prefix_mask_i) == '0",
+        ("a sweep takes every key", "((key_q[sweep_first_way + EntryW'(w)] ^ sweep_key_i) & sweep_key_mask_i) == '0",
+         "1'b1"),
+        ("a sweep takes every prefix",
+         "((prefix_q[sweep_first_way + EntryW'(w)] ^ sweep_prefix_i) & sweep_prefix_mask_i) == '0",
          "1'b1"),
         ("a sweep takes nothing", "if (sweep_i) valid_q[sweep_set_i]", "if (1'b0) valid_q[sweep_set_i]"),
         ("a fill saves the set that is swept", "& ~((sweep_i && sweep_set_i == fill_set) ? swept : '0)", ""),
@@ -189,9 +201,11 @@ MUTANTS = [
     # ---- the caches
     *of("rtl/vtd_structure_caches.sv", "rtl",
         ("PASID-page invalidations of leaves drop tables", "sweep_i && !(pasid_page && sweep_leaf_only_i)", "sweep_i"),
-        ("PASID invalidations drop the second stage", "sweep_i && !of_pasid && !(domain_page", "sweep_i && !(domain_page"),
+        ("PASID invalidations drop the second stage", "sweep_i && !of_pasid && !(domain_page",
+         "sweep_i && !(domain_page"),
         ("page invalidations of leaves drop tables", "&& !(domain_page && sweep_leaf_only_i);", ";"),
-        ("PASID invalidations drop guest tables", "sweep_guest     = sweep_i && !of_pasid;", "sweep_guest     = sweep_i;"),
+        ("PASID invalidations drop guest tables", "sweep_guest     = sweep_i && !of_pasid;",
+         "sweep_guest     = sweep_i;"),
         ("page invalidations of leaves keep guest tables", "sweep_guest     = sweep_i && !of_pasid;",
          "sweep_guest     = sweep_i && !of_pasid && !(domain_page && sweep_leaf_only_i);"),
         ("page invalidations of leaves keep the first stage", "sweep_i && !(pasid_page && sweep_leaf_only_i)",
@@ -216,9 +230,10 @@ MUTANTS = [
         ("first stages of all domains are one", "= {first_nested_i, first_pasid_i, first_domain_i};",
          "= {first_nested_i, first_pasid_i, 16'd0};", "= {fill_nested_i, fill_pasid_i, fill_domain_i};",
          "= {fill_nested_i, fill_pasid_i, 16'd0};"),
-        ("level 3 of the second stage serves 2G", ".prefix_i(second_input_i[56:30])", ".prefix_i({second_input_i[56:31], 1'b0})",
-         "fill_i(fill_second_i && fill_level_i == 3'd3), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[56:30])",
-         "fill_i(fill_second_i && fill_level_i == 3'd3), .fill_key_i(fill_domain_i), .fill_prefix_i({fill_input_i[56:31], 1'b0})"),
+        ("level 3 of the second stage serves 2G", ".prefix_i(second_input_i[56:30])",
+         ".prefix_i({second_input_i[56:31], 1'b0})",
+         "fill_level_i == 3'd3), .fill_key_i(fill_domain_i), .fill_prefix_i(fill_input_i[56:30])",
+         "fill_level_i == 3'd3), .fill_key_i(fill_domain_i), .fill_prefix_i({fill_input_i[56:31], 1'b0})"),
         ("a hit at level 3 leads to level 1", "second_level_o = 3'd2;", "second_level_o = 3'd1;"),
         ("a first-stage hit at level 4 leads to level 2", "first_level_o                   = 3'd3;",
          "first_level_o                   = 3'd2;"),
@@ -229,18 +244,23 @@ MUTANTS = [
         ("accepts when full", "busy != '1 && !drain_i", "!drain_i"),
         ("accepts while it has to drain", "busy != '1 && !drain_i", "busy != '1"),
         ("idle while walks wait for memory", "idle_o      = busy == '0", "idle_o      = (busy & ~wait_q) == '0"),
-        ("a read counts as taken although memory is not ready", "mem_req_valid_o && mem_req_ready_i", "mem_req_valid_o"),
-        ("an update counts as taken although memory is not ready", "upd_req_valid_o && upd_req_ready_i", "upd_req_valid_o"),
+        ("a read counts as taken although memory is not ready", "mem_req_valid_o && mem_req_ready_i",
+         "mem_req_valid_o"),
+        ("an update counts as taken although memory is not ready", "upd_req_valid_o && upd_req_ready_i",
+         "upd_req_valid_o"),
         ("a result counts as taken although nobody is ready", "rsp_valid_o && rsp_ready_i", "rsp_valid_o"),
-        ("a request counts as taken although nobody is ready", "req_valid_i && req_ready_o;", "req_valid_i && !drain_i;"),
+        ("a request counts as taken although nobody is ready", "req_valid_i && req_ready_o;",
+         "req_valid_i && !drain_i;"),
         ("an invalidation is taken before the last is complete", "inv_valid_i && inv_ready_o;", "inv_valid_i;"),
         ("quiescent while a result is shown", "(read_q | update_q | done_q) == '0 && !sweep_q",
          "(read_q | update_q) == '0 && !sweep_q"),
         ("quiescent while an update is shown", "(read_q | update_q | done_q) == '0 && !sweep_q",
          "(read_q | done_q) == '0 && !sweep_q"),
-        ("quiescent during a sweep", "(read_q | update_q | done_q) == '0 && !sweep_q", "(read_q | update_q | done_q) == '0"),
+        ("quiescent during a sweep", "(read_q | update_q | done_q) == '0 && !sweep_q",
+         "(read_q | update_q | done_q) == '0"),
         # ---- sharing
-        ("sharing cannot be switched off", "if (req_taken && sharing_i && !req_refused)", "if (req_taken && !req_refused)"),
+        ("sharing cannot be switched off", "if (req_taken && sharing_i && !req_refused)",
+         "if (req_taken && !req_refused)"),
         ("a refused walk follows", "if (req_taken && sharing_i && !req_refused)", "if (req_taken && sharing_i)"),
         ("all pages share", "iova_q[i][56:12] == req_iova_i[56:12] && kind_q", "kind_q"),
         ("all kinds share", "&& kind_q[i] == req_kind_i &&", "&&"),
@@ -252,7 +272,6 @@ MUTANTS = [
          "may_lead & (read_q | update_q | wait_q | follow_q | done_q)"),
         ("faults are shared", "bequeaths && fault_q[p] == vtd_pkg::FR_NONE &&", "bequeaths &&"),
         ("a result from before an invalidation is shared", "&& !kill_q[p] && !kill_q[heir];", ";"),
-        ("a walk that is covered inherits", "&& !kill_q[p] && !kill_q[heir];", "&& !kill_q[p];"),
         # ---- use of the caches
         ("the caches cannot be switched off", "= answer_counts && caches_i &&",
          "= answer_counts &&"),
@@ -265,24 +284,32 @@ MUTANTS = [
         ("a covered walk that begins again believes the caches", "hit_d & ~killed_now", "hit_d"),
         ("a cached guest table is read-only", "table_w_q[r]    <= 1'b1;", "table_w_q[r]    <= 1'b0;"),
         ("a cached guest table has no D", "table_word_q[r] <= SecondA | SecondD;", "table_word_q[r] <= SecondA;"),
-        ("nested tables are looked up by the request's address", "look_input     = read_kind[1] ? {5'd0, read_guest[51:12]} :",
+        ("nested tables are looked up by the request's address",
+         "look_input     = read_kind[1] ? {5'd0, read_guest[51:12]} :",
          "look_input     = 1'b0 ? {5'd0, read_guest[51:12]} :"),
         ("pages are taken from the guest cache", "guest_found    = looks && read_for_table && guest_hit",
          "guest_found    = looks && guest_hit", "if (read_for_table && guest_hit) begin", "if (guest_hit) begin"),
-        ("an entry that is about to be updated is kept", "step_fault == vtd_pkg::FR_NONE && !updates", "step_fault == vtd_pkg::FR_NONE"),
-        ("an entry that faults is kept", "caches_i && step_fault == vtd_pkg::FR_NONE && !updates", "caches_i && !updates"),
+        ("an entry that is about to be updated is kept", "step_fault == vtd_pkg::FR_NONE && !updates",
+         "step_fault == vtd_pkg::FR_NONE"),
+        ("an entry that faults is kept", "caches_i && step_fault == vtd_pkg::FR_NONE && !updates",
+         "caches_i && !updates"),
         ("a covered walk fills", "cacheable    = answer_counts &&", "cacheable    = mem_rsp_valid_i &&"),
-        ("leaves of the first stage are kept", "fill_first  = cacheable && step_first && !step_leaf", "fill_first  = cacheable && step_first"),
+        ("leaves of the first stage are kept", "fill_first  = cacheable && step_first && !step_leaf",
+         "fill_first  = cacheable && step_first"),
         ("leaves of the second stage are kept", "fill_second = cacheable && !step_first && !step_leaf",
          "fill_second = cacheable && !step_first"),
-        ("a second-stage path without R is kept", "level_cached && next_path_r && next_path_w", "level_cached && next_path_w"),
-        ("a second-stage path without W is kept", "level_cached && next_path_r && next_path_w", "level_cached && next_path_r"),
-        ("a guest table without W is kept", "step_for_table && next_path_r && next_path_w", "step_for_table && next_path_r"),
+        ("a second-stage path without R is kept", "level_cached && next_path_r && next_path_w",
+         "level_cached && next_path_w"),
+        ("a second-stage path without W is kept", "level_cached && next_path_r && next_path_w",
+         "level_cached && next_path_r"),
+        ("a guest table without W is kept", "step_for_table && next_path_r && next_path_w",
+         "step_for_table && next_path_r"),
         ("a guest table without D is kept", "(!step_asks[2] || mem_rsp_data_i[vtd_pkg::SS_D])", "1'b1"),
         ("a guest table needs D without SSADE", "(!step_asks[2] || mem_rsp_data_i[vtd_pkg::SS_D])",
          "mem_rsp_data_i[vtd_pkg::SS_D]"),
         # ---- updates
-        ("an entry that changed is taken as updated", "update_retry  = update_counts && !upd_rsp_error_i && !upd_rsp_swapped_i",
+        ("an entry that changed is taken as updated",
+         "update_retry  = update_counts && !upd_rsp_error_i && !upd_rsp_swapped_i",
          "update_retry  = 1'b0"),
         ("a failed update is tried again", "update_failed = update_counts && upd_rsp_error_i;", "update_failed = 1'b0;",
          "update_retry  = update_counts && !upd_rsp_error_i && !upd_rsp_swapped_i",
@@ -305,7 +332,8 @@ MUTANTS = [
         ("the range is twice as large", "<< inv_mask_i);", "<< (inv_mask_i + 6'd1));"),
         ("the caches know no ranges", "inv_range_q   <= inv_range[56:21];", "inv_range_q   <= '0;"),
         # ---- invalidation: what becomes of walks
-        ("a walk that is accepted at the same edge is forgotten", "inv_taken ? (covered | req_slot) & ~refused_d & ~stalled",
+        ("a walk that is accepted at the same edge is forgotten",
+         "inv_taken ? (covered | req_slot) & ~refused_d & ~stalled",
          "inv_taken ? covered & ~refused_d & ~stalled", "inv_taken ? (covered | req_slot) & ~refused_d & (wait_d",
          "inv_taken ? covered & ~refused_d & (wait_d"),
         ("walks that wait for memory are forgotten", "(wait_d | follow_d | stalled)", "(follow_d | stalled)"),
@@ -315,12 +343,15 @@ MUTANTS = [
         ("walks that want to update are forgotten", "(read_d | update_d | done_d) : '0", "(read_d | done_d) : '0"),
         ("walks that want to answer are forgotten", "(read_d | update_d | done_d) : '0", "(read_d | update_d) : '0"),
         ("what is shown is taken back", "& ~refused_d & ~stalled & (read_d", "& ~refused_d & (read_d"),
-        ("a refused walk begins again", "(covered | req_slot) & ~refused_d & ~stalled", "(covered | req_slot) & ~stalled"),
+        ("a refused walk begins again", "(covered | req_slot) & ~refused_d & ~stalled",
+         "(covered | req_slot) & ~stalled"),
         ("a covered walk goes on where it is", "begin_d      = begin_d | killed_now;", "begin_d      = begin_d;"),
         ("a covered walk still translates", "translate_d  = translate_d & ~killed_now;", "translate_d  = translate_d;"),
-        ("a walk whose read is answered goes on", "again = (answer_killed ? mem_rsp_slot : '0)", "again = '0", "answer_counts = mem_rsp_valid_i && !answer_killed",
+        ("a walk whose read is answered goes on", "again = (answer_killed ? mem_rsp_slot : '0)", "again = '0",
+         "answer_counts = mem_rsp_valid_i && !answer_killed",
          "answer_counts = mem_rsp_valid_i"),
-        ("a walk whose update is answered goes on", "update_killed = upd_rsp_valid_i && kill_q[v];", "update_killed = 1'b0;",
+        ("a walk whose update is answered goes on", "update_killed = upd_rsp_valid_i && kill_q[v];",
+         "update_killed = 1'b0;",
          "update_counts = upd_rsp_valid_i && !kill_q[v];", "update_counts = upd_rsp_valid_i;"),
         ("complete before the sweep is", "inv_ready_o = !sweep_q &&", "inv_ready_o ="),
         ("complete before covered walks are", "(kill_q & ~follow_q) == '0;", "1'b1;"),
@@ -331,18 +362,26 @@ MUTANTS = [
         ("SNP of a first-stage entry", "step_kind != vtd_pkg::WALK_FIRST_STAGE && mem_rsp_data_i[vtd_pkg::SS_SNP]",
          "mem_rsp_data_i[vtd_pkg::SS_SNP]"),
         # ---- events
-        ("walks are counted when offered", "happens[vtd_pkg::EVENT_WALK]          = req_taken", "happens[vtd_pkg::EVENT_WALK]          = req_valid_i"),
-        ("reads are counted when shown", "happens[vtd_pkg::EVENT_READ]          = mem_taken", "happens[vtd_pkg::EVENT_READ]          = mem_req_valid_o"),
+        ("walks are counted when offered", "happens[vtd_pkg::EVENT_WALK]          = req_taken",
+         "happens[vtd_pkg::EVENT_WALK]          = req_valid_i"),
+        ("reads are counted when shown", "happens[vtd_pkg::EVENT_READ]          = mem_taken",
+         "happens[vtd_pkg::EVENT_READ]          = mem_req_valid_o"),
         ("updates are counted when they fail", "&& upd_rsp_swapped_i && !upd_rsp_error_i;", ";"),
-        ("retries are not counted", "happens[vtd_pkg::EVENT_RETRY]         = update_retry", "happens[vtd_pkg::EVENT_RETRY]         = 1'b0"),
-        ("faults that follow are counted as shared", "happens[vtd_pkg::EVENT_SHARED]        = inherits", "happens[vtd_pkg::EVENT_SHARED]        = bequeaths"),
+        ("retries are not counted", "happens[vtd_pkg::EVENT_RETRY]         = update_retry",
+         "happens[vtd_pkg::EVENT_RETRY]         = 1'b0"),
+        ("faults that follow are counted as shared", "happens[vtd_pkg::EVENT_SHARED]        = inherits",
+         "happens[vtd_pkg::EVENT_SHARED]        = bequeaths"),
         ("every answer is counted as a fault", "= rsp_taken && fault_q[p] != vtd_pkg::FR_NONE", "= rsp_taken"),
-        ("invalidations are counted when offered", "happens[vtd_pkg::EVENT_INVALIDATION]  = inv_taken", "happens[vtd_pkg::EVENT_INVALIDATION]  = inv_valid_i"),
-        ("first-stage hits of level 3 are counted as level 2", "req_taken && req_hit && first_level == 3'd1", "req_taken && req_hit"),
-        ("second-stage hits are counted beside guest hits", "looks && !guest_found && second_hit && second_level == 3'd1",
+        ("invalidations are counted when offered", "happens[vtd_pkg::EVENT_INVALIDATION]  = inv_taken",
+         "happens[vtd_pkg::EVENT_INVALIDATION]  = inv_valid_i"),
+        ("first-stage hits of level 3 are counted as level 2", "req_taken && req_hit && first_level == 3'd1",
+         "req_taken && req_hit"),
+        ("second-stage hits are counted beside guest hits",
+         "looks && !guest_found && second_hit && second_level == 3'd1",
          "looks && second_hit && second_level == 3'd1"),
         ("guest hits are not counted", "= guest_found;\n    happens", "= 1'b0;\n    happens"),
-        ("fills of guest tables are not counted", "= fill_first || fill_second || fill_guest", "= fill_first || fill_second")),
+        ("fills of guest tables are not counted", "= fill_first || fill_second || fill_guest",
+         "= fill_first || fill_second")),
     *of("rtl/vtd_event_counters.sv", "rtl",
         ("one kill is counted for all", "+ 32'(kills_q)", "+ 32'd1")),
     # ---- C++: the rules
@@ -363,7 +402,8 @@ MUTANTS = [
         ("WPE is ignored", "asked.privileged && !asked.write_protect ?", "asked.privileged ?"),
         ("U/S is not checked", "if (!asked.privileged && !rights.user) return", "if (false) return")),
     *of("tlm/core/paging_walk.cpp", "c++",
-        ("a failed read passes", "if (error) return end_with(FaultReason::kPagingEntryAccess);", "static_cast<void>(error);"),
+        ("a failed read passes", "if (error) return end_with(FaultReason::kPagingEntryAccess);",
+         "static_cast<void>(error);"),
         ("width off by one", "legacy() ? width_of_levels(request_.levels) : second_width()",
          "legacy() ? width_of_levels(request_.levels) + 1 : second_width()"),
         ("an entry that changed is taken as updated", "if (!swapped) return start();", "static_cast<void>(swapped);"),
@@ -371,10 +411,12 @@ MUTANTS = [
         ("D is set by reads", "const bool dirty = writes(request_.access) && write;", "const bool dirty = write;")),
     *of("tlm/core/reference_walker.cpp", "c++",
         ("walks that wait are forgotten", "if (shown || slot.state == State::kWait) {", "if (shown) {"),
-        ("what is shown is taken back", "if (shown || slot.state == State::kWait) {", "if (slot.state == State::kWait) {"),
+        ("what is shown is taken back", "if (shown || slot.state == State::kWait) {",
+         "if (slot.state == State::kWait) {"),
         ("accepts while it has to drain", "any(State::kIdle) && !in.drain", "any(State::kIdle)")),
     *of("tlm/core/walker.cpp", "c++",
-        ("the range is twice as large", "bit(invalidation.address_mask + kPageShift)\n", "bit(invalidation.address_mask + kPageShift + 1)\n"),
+        ("the range is twice as large", "bit(invalidation.address_mask + kPageShift)\n",
+         "bit(invalidation.address_mask + kPageShift + 1)\n"),
         ("first-stage walks are covered by page", "return first_stage || in_range;", "return in_range;")),
 ]
 
@@ -426,31 +468,18 @@ class Builder:
              "-isystem", self.include, "-isystem", self.include / "vltstd"], cwd=tree)
         return to
 
-    def verilate(self, tree):
-        """The generated sources; as in rtl/CMakeLists.txt, but warnings are what mutants are made of."""
-        run(["verilator", "--cc", "--prefix", "Vvtd_walker", "--top-module", "vtd_walker", "--Mdir",
-             tree / "verilated", "--trace-fst", "-O3", "--assert", "--x-assign", "unique", "--x-initial", "unique",
-             f"-GN={WALKS}", "-Wno-fatal", f"-I{tree / 'rtl'}", *(tree / "rtl" / name for name in RTL_SOURCES)], cwd=tree)
-        return sorted((tree / "verilated").glob("*.cpp"))
-
-    def headers(self, tree):
-        return {path.name: path.read_text() for path in (tree / "verilated").glob("*.h")}
-
     def model(self, tree):
-        """The verilated model as an archive; what is in it has no other name outside. Generated sources that are those
-        of the unchanged tree are not built again."""
-        sources = self.verilate(tree)
-        unchanged = self.top / "unchanged"
-        same_headers = tree != unchanged and self.headers(tree) == self.headers(unchanged)
-        objects = []
-        for source in sources:
-            twin = unchanged / "verilated" / source.name
-            if same_headers and twin.exists() and twin.read_text() == source.read_text():
-                objects.append(twin.with_suffix(".o"))
-            else:
-                objects.append(self.compile(tree, source, source.with_suffix(".o")))
-        run(["ar", "rcs", tree / "rtl.a", *objects])
-        return tree / "rtl.a"
+        """The verilated model and what knows it, as one source: its headers are most of the work. As in
+        rtl/CMakeLists.txt, but without signals in waves, and warnings are what mutants are made of."""
+        generated = tree / "verilated"
+        settings = tree / "mutate.vlt"
+        settings.write_text('`verilator_config\ntracing_off -file "*"\n')
+        run(["verilator", "--cc", "--prefix", "Vvtd_walker", "--top-module", "vtd_walker", "--Mdir", generated,
+             "--trace-fst", "-O3", "--assert", "--x-assign", "unique", "--x-initial", "unique", f"-GN={WALKS}",
+             "-Wno-fatal", f"-I{tree / 'rtl'}", settings, *(tree / "rtl" / name for name in RTL_SOURCES)], cwd=tree)
+        sources = [*sorted(generated.glob("*.cpp")), tree / RTL_USER]
+        (tree / "model.cpp").write_text("".join(f'#include "{source}"\n' for source in sources))
+        return self.compile(tree, tree / "model.cpp", tree / "model.o")
 
     def build_shared(self, pool):
         tree = self.top / "unchanged"
@@ -467,7 +496,7 @@ class Builder:
     def link(self, tree, test, changed):
         objects = self.shared | changed
         program = tree / f"{test}_program"
-        run([*self.compiler[-1:], "-o", program, *(objects[name] for name in TESTS[test]),
+        run([*self.compiler[-1:], "-o", program, *(objects[name] for name in reversed(TESTS[test])),
              *(objects[name] for name in MODEL_SOURCES), objects["rtl"], *(objects[name] for name in VERILATED_SOURCES),
              *LIBRARIES])
         return program
@@ -476,11 +505,7 @@ class Builder:
         """The objects that a change of `file` reaches."""
         if not file.endswith(".sv"):
             return {file: self.compile(tree, tree / file, tree / "changed.o")}
-        changed = {"rtl": self.model(tree)}
-        if self.headers(tree) != self.headers(self.top / "unchanged"):
-            changed["tlm/unit/rtl_walker.cpp"] = self.compile(tree, tree / "tlm/unit/rtl_walker.cpp",
-                                                              tree / "changed.o")
-        return changed
+        return {"rtl": self.model(tree)}
 
 
 def first_failure(program, rtl_only=False):

@@ -21,7 +21,7 @@ class RandomWorld {
  public:
   explicit RandomWorld(std::uint64_t seed) : random_(seed) {
     config_ = {.host_address_width = pick<unsigned>({36, 39, 46, 52}),
-               .guest_address_width = pick<unsigned>({39, 48, 57}),
+               .guest_address_width = pick<unsigned>({39, 48, 48, 57, 57, 57}),
                .superpage_2m = !one_in(4),
                .superpage_1g = !one_in(4),
                .first_stage_1g = one_in(2),
@@ -41,12 +41,17 @@ class RandomWorld {
     if (one_in(2))
       for (unsigned i = 0; i < kTables / 8; ++i) memory_.break_word(any(tables_) + 8 * any(kIndices));
     for (Domain& domain : domains_) {
+      do domain.id = DomainId{static_cast<std::uint16_t>(random_())};
+      while (std::count_if(std::begin(domains_), std::end(domains_), [&](auto& d) { return d.id == domain.id; }) > 1);
       domain.root = root();
       domain.levels = pick<std::uint8_t>({3, 4, 4, 5});
       domain.legacy = one_in(4);
       domain.accessed_dirty = one_in(2);
       domain.walk_snoop = !one_in(4);
       for (Space& space : domain.spaces) {
+        do space.pasid = Pasid{static_cast<std::uint32_t>(below(1U << 20))};
+        while (std::count_if(std::begin(domain.spaces), std::end(domain.spaces),
+                             [&](auto& s) { return s.pasid == space.pasid; }) > 1);
         space.root = root();
         space.levels = pick<std::uint8_t>({4, 5});
         space.nested = one_in(2);
@@ -58,12 +63,12 @@ class RandomWorld {
   [[nodiscard]] const WalkerConfig& config() const { return config_; }
   [[nodiscard]] FakeMemory& memory() { return memory_; }
   [[nodiscard]] static constexpr unsigned domains() { return kDomains; }
+  [[nodiscard]] DomainId domain(unsigned n) const { return domains_[n].id; }
 
   WalkRequest request() {
     WalkRequest r;
-    const unsigned d = static_cast<unsigned>(below(kDomains));
-    const Domain& domain = domains_[d];
-    r.domain = DomainId{static_cast<std::uint16_t>(d)};
+    const Domain& domain = domains_[below(kDomains)];
+    r.domain = domain.id;
     r.root = domain.root;
     r.levels = domain.levels;
     r.access =
@@ -78,10 +83,9 @@ class RandomWorld {
     r.report_rights = one_in(6);
     r.iova = address(r.levels);
     if (one_in(4)) return r;
-    const unsigned pasid = static_cast<unsigned>(below(kSpaces));
-    const Space& space = domain.spaces[pasid];
+    const Space& space = domain.spaces[below(kSpaces)];
     r.kind = space.nested ? WalkKind::kNested : WalkKind::kFirstStage;
-    r.pasid = Pasid{pasid};
+    r.pasid = space.pasid;
     r.first_root = space.root;
     r.first_levels = space.levels;
     r.extended_accessed = space.extended_accessed;
@@ -104,8 +108,9 @@ class RandomWorld {
   WalkInvalidation invalidation() {
     WalkInvalidation i;
     i.scope = static_cast<WalkScope>(below(5));
-    i.domain = DomainId{static_cast<std::uint16_t>(below(kDomains))};
-    i.pasid = Pasid{static_cast<std::uint32_t>(below(kSpaces))};
+    const Domain& domain = domains_[below(kDomains)];
+    i.domain = domain.id;
+    i.pasid = domain.spaces[below(kSpaces)].pasid;
     i.address = address(5);
     i.address_mask = static_cast<std::uint8_t>(one_in(4) ? below(64) : below(20));
     i.leaf_only = one_in(3);
@@ -119,11 +124,13 @@ class RandomWorld {
   static constexpr unsigned kTables = 48, kDomains = 4, kSpaces = 3;
   static inline const std::vector<unsigned> kIndices = {0, 1, 2, 255, 256, 511};
   struct Space {
+    Pasid pasid{};
     std::uint64_t root = 0;
     std::uint8_t levels = 4;
     bool nested = false, extended_accessed = false;
   };
   struct Domain {
+    DomainId id{};
     std::uint64_t root = 0;
     std::uint8_t levels = 4;
     bool legacy = false, accessed_dirty = false, walk_snoop = true;

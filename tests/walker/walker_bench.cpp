@@ -44,6 +44,7 @@ std::vector<Walked> WalkerBench::run(const std::vector<WalkRequest>& requests) {
   Edge last_answer = edge_;
   for (std::size_t done = 0; done < requests.size();) {
     if (edge_ > last_answer + kLongestSilence) throw ContractBroken("a walk was lost: not answered in time");
+    if (!invalidation_ && !invalidating_) invalidation_ = surroundings.invalidation(edge_);
     if (surroundings.skip_quiescent) skip(progress);
     clock(progress);
     if (progress.done.size() != done) last_answer = edge_;
@@ -54,7 +55,8 @@ std::vector<Walked> WalkerBench::run(const std::vector<WalkRequest>& requests) {
 }
 
 void WalkerBench::skip(const Progress& progress) {
-  const bool wants_in = progress.offered || progress.next < progress.requests.size() || invalidation_;
+  const bool full = std::all_of(flights_.begin(), flights_.end(), [](auto& f) { return f.has_value(); });
+  const bool wants_in = progress.offered || (progress.next < progress.requests.size() && !full) || invalidation_;
   if (wants_in || !walker_.quiescent()) return;
   std::optional<Edge> first;
   for (const auto& owed : owed_) first = std::min(first.value_or(owed.due), owed.due);
@@ -68,7 +70,7 @@ void WalkerBench::clock(Progress& progress) {
   surroundings.meanwhile(edge_);
   offer(progress);
   WalkerInputs in;
-  offer_invalidation(in);
+  if (invalidation_) in.invalidation = &*invalidation_;
   const auto from_memory = answer_of_memory();
   const auto to_update = answer_to_update();
   if (progress.offered) in.request = &*progress.offered;
@@ -108,12 +110,6 @@ void WalkerBench::clock(Progress& progress) {
     invalidating_ = false;
     surroundings.invalidated();
   }
-}
-
-/// An offer stays until it is accepted.
-void WalkerBench::offer_invalidation(WalkerInputs& in) {
-  if (!invalidation_ && !invalidating_) invalidation_ = surroundings.invalidation(edge_);
-  if (invalidation_) in.invalidation = &*invalidation_;
 }
 
 /// An offer stays until it is accepted.

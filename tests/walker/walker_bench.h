@@ -107,7 +107,6 @@ class WalkerBench {
   std::optional<UpdateResponse> answer_to_update();
   template <typename Request>
   std::optional<Request> take_due(std::vector<Owed<Request>>& owed);
-  void offer_invalidation(WalkerInputs& in);
   void check_shown(const WalkerOutputs& out, const WalkerInputs& in);
   [[nodiscard]] bool owes(WalkId id) const;
   void take_read(const MemoryRequest& request);

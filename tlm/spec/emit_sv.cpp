@@ -99,7 +99,7 @@ void filter_lifecycle() {
 }
 void filter_walk_state() {
   unsigned value = 0;
-  for (const char* name : {"idle", "read", "wait", "done"}) line(value++, name, 1);
+  for (const char* name : {"idle", "read", "update", "wait", "done", "follow"}) line(value++, name, 1);
 }
 void filter_descriptor() {
   unsigned value = 1;

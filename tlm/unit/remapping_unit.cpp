@@ -175,6 +175,9 @@ void RemappingUnit::slow(Step step, const sc_core::sc_time& extra) {
   impl_->host.slow(step, extra);
 }
 
+std::uint32_t RemappingUnit::walker_count(WalkerEvent event) const {
+  return impl_->walks.walker().count(event);
+}
 const UnitStatistics& RemappingUnit::statistics() const {
   impl_->counted.messages = impl_->host.messages_sent();
   return impl_->counted;

@@ -62,6 +62,8 @@ class RemappingUnit : public sc_core::sc_module {
   void slow(Step step, const sc_core::sc_time& extra);
 
   [[nodiscard]] const UnitStatistics& statistics() const;
+  /// How often the walker counted the event since its reset, modulo 2^32; 0 with the C++ walker, which counts nothing.
+  [[nodiscard]] std::uint32_t walker_count(WalkerEvent event) const;
   [[nodiscard]] UnitCore& core();
   [[nodiscard]] const UnitCore& core() const;
   [[nodiscard]] const WalkService& walks() const;

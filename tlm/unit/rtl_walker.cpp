@@ -6,6 +6,14 @@
 
 #include <stdexcept>
 
+#if VM_COVERAGE
+#include <fmt/format.h>
+#include <unistd.h>
+#include <verilated_cov.h>
+
+#include <cstdlib>
+#endif
+
 #include VTD_RTL_HEADER
 #include VTD_RTL_ROOT_HEADER
 #include "tlm/spec/field.h"
@@ -166,6 +174,12 @@ RtlWalker::RtlWalker(const WalkerConfig& config, std::uint32_t seed, const std::
 }
 RtlWalker::~RtlWalker() {
   impl_->model.final();
+#if VM_COVERAGE
+  // One file for each model that was; `sim/test --coverage` merges them.
+  static unsigned models = 0;
+  if (const char* directory = std::getenv("VTDSIM_RTL_COVERAGE"))
+    impl_->context.coveragep()->write(fmt::format("{}/{}_{}.dat", directory, ::getpid(), models++).c_str());
+#endif
 }
 
 void RtlWalker::set_waves(WaveFile& waves, std::function<std::uint64_t()> edge_ps, std::uint64_t period_ps) {
