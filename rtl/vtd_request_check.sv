@@ -36,7 +36,7 @@ module vtd_request_check (
       root_beyond_haw = (root_i >> haw_i) != '0;
 
       canonical = (first_levels_i == 3'd4) ? (iova_i[63:47] == '0 || iova_i[63:47] == '1)
-                                                  : (iova_i[63:56] == '0 || iova_i[63:56] == '1);
+                                           : (iova_i[63:56] == '0 || iova_i[63:56] == '1);
       beyond_guest = (first_levels_i == 3'd4) ? ((iova_i[47:0] >> gaw_i) != '0) : ((iova_i[56:0] >> gaw_i) != '0);
       first_root_beyond_haw    = (first_root_i >> haw_i) != '0;
       first_root_beyond_second = (first_root_i >> second_width) != '0;

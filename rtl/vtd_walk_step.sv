@@ -78,24 +78,24 @@ module vtd_walk_step (
   output logic         supervisor_writable_o,
   output logic         clean_o
 );
-  logic legacy, nested, second, top, final_entry, use_ad;
-  logic       present, reserved, leaf;
-  logic [2:0] entry_level;
+  logic         legacy, nested, second, top, final_entry, use_ad;
+  logic         present, reserved, leaf;
+  logic [2:0]   entry_level;
   logic [29:12] walked;
   logic [51:12] mapped;
-  logic [51:0] next_first_address;
-  logic [2:0]  next_first_level;
-  logic [5:0]  width_of_tables, second_width;
-  logic [51:0] guest_next;
-  logic        beyond_second;
-  logic writes, zero_length, readable, writable, supervisor_writable, may_write, user_ok, in_interrupt_range;
-  logic lacks_write, lacks_read;
-  logic [7:0] lacking;
-  logic        dirty, updates_here, first_lacks, second_lacks, table_lacks;
-  logic [63:0] first_word;
-  logic [7:0] fault, later_fault;
-  logic       absent;
-  logic [2:0] page_level;
+  logic [51:0]  next_first_address;
+  logic [2:0]   next_first_level;
+  logic [5:0]   width_of_tables, second_width;
+  logic [51:0]  guest_next;
+  logic         beyond_second;
+  logic         writes, zero_length, readable, writable, supervisor_writable, may_write, user_ok, in_interrupt_range;
+  logic         lacks_write, lacks_read;
+  logic [7:0]   lacking;
+  logic         dirty, updates_here, first_lacks, second_lacks, table_lacks;
+  logic [63:0]  first_word;
+  logic [7:0]   fault, later_fault;
+  logic         absent;
+  logic [2:0]   page_level;
 
   assign nested           = kind_i == vtd_pkg::WALK_NESTED;
   assign entry_level      = first_i ? first_level_i : level_i;
@@ -138,7 +138,7 @@ module vtd_walk_step (
       // Where the leaf maps the input address to; the input address fills what is below the page.
       walked = (first_i || !nested) ? iova_i[29:12] : guest_i[29:12];
       mapped = {entry_i[51:30], (entry_level >= 3'd3) ? walked[29:21] : entry_i[29:21],
-                       (entry_level >= 3'd2) ? walked[20:12] : entry_i[20:12]};
+                (entry_level >= 3'd2) ? walked[20:12] : entry_i[20:12]};
       width_of_tables = (levels_i == 3'd3) ? 6'd39 : (levels_i == 3'd4) ? 6'd48 : 6'd57;
       second_width    = (gaw_i < width_of_tables) ? gaw_i : width_of_tables;
       guest_next      = leaf ? {mapped, iova_i[11:0]} : next_first_address;
@@ -156,7 +156,7 @@ module vtd_walk_step (
 
       lacks_write = writes && !(legacy ? path_w_o : may_write);
       lacks_read  = access_i != vtd_pkg::ACCESS_WRITE && !readable &&
-                           !(zero_length && zero_length_read_i && (legacy ? path_w_o : may_write));
+                    !(zero_length && zero_length_read_i && (legacy ? path_w_o : may_write));
 
       lacking = vtd_pkg::FR_NONE;
       if (!user_ok) lacking = vtd_pkg::FR_USER_PRIVILEGE;
@@ -171,16 +171,16 @@ module vtd_walk_step (
       dirty        = final_entry && writes && user_ok && may_write;
       updates_here = !final_entry || lacking == vtd_pkg::FR_NONE || (user_ok && (readable || may_write));
       first_lacks  = kind_i[1] && updates_here && (final_entry || (first_i && !leaf)) &&
-                            (!first_word[vtd_pkg::FS_A] || (extended_accessed_i && !first_word[vtd_pkg::FS_EA]) ||
-                             (dirty && !first_word[vtd_pkg::FS_D]));
+                     (!first_word[vtd_pkg::FS_A] || (extended_accessed_i && !first_word[vtd_pkg::FS_EA]) ||
+                      (dirty && !first_word[vtd_pkg::FS_D]));
       second_lacks = use_ad && !first_i && updates_here &&
-                            (!entry_i[vtd_pkg::SS_A] || (dirty && !entry_i[vtd_pkg::SS_D]));
+                     (!entry_i[vtd_pkg::SS_A] || (dirty && !entry_i[vtd_pkg::SS_D]));
       table_lacks  = first_lacks && nested && use_ad &&
-                            !(table_entry_i[vtd_pkg::SS_A] && table_entry_i[vtd_pkg::SS_D]);
+                     !(table_entry_i[vtd_pkg::SS_A] && table_entry_i[vtd_pkg::SS_D]);
 
       // ---- verdict ------------------------------------------------------------------------------------------------
       // Faults of the entry itself, in order; then of what the walk would do next, which comes after the updates.
-      absent = !present || (!first_i && !path_r_o && !path_w_o);
+      absent      = !present || (!first_i && !path_r_o && !path_w_o);
       fault       = vtd_pkg::FR_NONE;
       later_fault = vtd_pkg::FR_NONE;
       if (legacy) begin
@@ -237,7 +237,7 @@ module vtd_walk_step (
       first_level_o = (first_i && !leaf) ? next_first_level : first_level_i;
 
       // ---- the result ---------------------------------------------------------------------------------------------
-      page_level = (nested && first_level_i < entry_level) ? first_level_i : entry_level;
+      page_level     = (nested && first_level_i < entry_level) ? first_level_i : entry_level;
       table_o        = entry_i[51:12];
       result_level_o = entry_level;
       if (fault_o == vtd_pkg::FR_NONE && final_entry) begin
@@ -251,8 +251,8 @@ module vtd_walk_step (
       readable_o            = readable;
       writable_o            = writable;
       supervisor_writable_o = supervisor_writable || legacy;
-      clean_o = !legacy && updates_here && !dirty &&
-                       ((kind_i[1] && !first_word[vtd_pkg::FS_D]) || (second && use_ad && !entry_i[vtd_pkg::SS_D]));
+      clean_o               = !legacy && updates_here && !dirty &&
+                              ((kind_i[1] && !first_word[vtd_pkg::FS_D]) || (second && use_ad && !entry_i[vtd_pkg::SS_D]));
     end
   end
 endmodule

@@ -909,6 +909,7 @@ TEST_P(WalkerScopes, AnInvalidationThatHasToWaitSpoilsNotTheOneBefore) {
       ASSERT_TRUE(accepted != busy) << "it is accepted when the one before is complete";
     }
     for (unsigned edges = 0; watch_->invalidating() && edges < 1000; ++edges) watch_->cycle({});
+    EXPECT_EQ(watch_->count(WalkerEvent::kInvalidation), 2U);
     for (Space& s : spaces)
       for (std::uint64_t i = 0; i < 16; ++i) reads(s, kIova + i * k2M);  // checks the page
   }
@@ -958,6 +959,7 @@ class WalkerInFlight : public WalkerKeeps {
     return s;
   }
   static constexpr unsigned kWays = 4;
+  enum class Caches { kCold, kWarm, kOff };
   void stall(unsigned way) {
     Surroundings& s = bench_->surroundings;
     if (way == 1 || way == 3) {
@@ -971,7 +973,7 @@ class WalkerInFlight : public WalkerKeeps {
     }
   }
   /// Walks with `change` and its invalidation at edge `at`; false when they were over before.
-  bool run(const Change& change, unsigned way, bool warm, Edge at);
+  bool run(const Change& change, unsigned way, Caches caches, Edge at);
 };
 
 std::vector<WalkerInFlight::Change> WalkerInFlight::changes() {
@@ -998,11 +1000,12 @@ std::vector<WalkerInFlight::Change> WalkerInFlight::changes() {
   return all;
 }
 
-bool WalkerInFlight::run(const Change& change, unsigned way, bool warm, Edge at) {
+bool WalkerInFlight::run(const Change& change, unsigned way, Caches caches, Edge at) {
   anew();
+  if (caches == Caches::kOff) start({.structure_caches = false});  // no sweep hides what is under way
   Space s = make(*machine_, change.kind);
   Space bystander(*machine_, like(WalkKind::kLegacy, 9));
-  if (warm)
+  if (caches == Caches::kWarm)
     for (int i = 0; i < 3; ++i) reads(s, kIova + k4K);
   const std::vector<WalkRequest> requests = {s.at(kIova, Access::kWrite), s.at(kIova, Access::kWrite),
                                              bystander.at(kIova)};
@@ -1057,17 +1060,21 @@ bool WalkerInFlight::run(const Change& change, unsigned way, bool warm, Edge at)
 }
 
 TEST_P(WalkerInFlight, AnInvalidationAtAnyEdgeLeavesOnlyResultsThatWereShownBefore) {
+  Edge cases = 0;
   for (const Change& change : changes()) {
     for (unsigned way = 0; way < kWays; ++way) {
-      for (const bool warm : {false, true}) {
-        Edge at = 0;
-        for (; at < 1000; ++at) {
+      for (const Caches caches : {Caches::kCold, Caches::kWarm, Caches::kOff}) {
+        // Long walks are hit at every third edge, which differ between the cases; in lockstep likewise.
+        const Edge stride =
+            (change.kind == WalkKind::kNested ? 3U : 1U) * (GetParam() == WalkerUnderTest::kLockstep ? 3U : 1U);
+        Edge at = cases++ % stride;
+        for (; at < 1000; at += stride) {
           SCOPED_TRACE(testing::Message() << name_of(change.kind) << ", " << change.name << ", stalls " << way
-                                          << (warm ? ", warm" : "") << ", edge " << at);
-          if (!run(change, way, warm, at) || HasFailure()) break;
+                                          << ", caches " << static_cast<int>(caches) << ", edge " << at);
+          if (!run(change, way, caches, at) || HasFailure()) break;
         }
         ASSERT_FALSE(HasFailure());
-        EXPECT_GT(at, warm ? 4U : 10U);
+        EXPECT_GT(at, caches == Caches::kWarm ? 4U : 10U);
       }
     }
   }
@@ -1219,6 +1226,7 @@ TEST_P(WalkerInFlight, DrainedAtOnceWhenIdleAndAnInvalidationStillCompletes) {
   EXPECT_FALSE(watch_->invalidating());
   EXPECT_TRUE(watch_->idle());
   EXPECT_TRUE(watch_->quiescent());
+  EXPECT_EQ(watch_->count(WalkerEvent::kWalk), 0U) << "offered, not accepted";
   EXPECT_EQ(reads(s, kIova), 4U);
 }
 
@@ -1429,6 +1437,11 @@ TEST_P(WalkerCounts, WalksThatAnotherWalkAnswered) {
   Counts expected{{E::kWalk, count}, {E::kRead, 4}, {E::kFill, 3}};
   if (count > 1) expected[E::kShared] = count - 1;
   EXPECT_EQ(counted(), expected);
+  memory().set_word(s.entry(kIova, 1), 0);
+  bench_->run(std::vector<WalkRequest>(count, s.at(kIova)));
+  const Counts faults = counted();
+  EXPECT_EQ(faults.at(E::kFault), count);
+  EXPECT_EQ(faults.count(E::kShared), 0U) << "each has faulted by itself";
 }
 
 TEST_P(WalkerCounts, WalksThatBeginAgainSinceTheyAreCovered) {
@@ -1443,6 +1456,22 @@ TEST_P(WalkerCounts, WalksThatBeginAgainSinceTheyAreCovered) {
   bench_->run(std::vector{one.at(kIova), two.at(kIova), one.at(kIova + k1G)});
   const Counts counts = counted();
   EXPECT_EQ(counts.at(WalkerEvent::kKill), watch_->capacity() < 3 ? 1U : 2U);
+}
+
+TEST_P(WalkerCounts, AllWalksThatBeginAgainAtOnce) {
+  const unsigned count = watch_->capacity();
+  Space s = space(WalkKind::kLegacy);
+  std::vector<WalkRequest> requests;
+  for (std::uint64_t i = 0; i < count; ++i) requests.push_back(s.at(kIova + i * k4K));
+  bool offered = false;
+  bench_->surroundings.memory_ready = [](Edge edge) { return edge >= 100; };
+  bench_->surroundings.invalidation = [&](Edge edge) -> std::optional<WalkInvalidation> {
+    if (offered || edge < 80) return std::nullopt;
+    offered = true;
+    return of(WalkScope::kDomain);
+  };
+  bench_->run(requests);
+  EXPECT_EQ(counted().at(WalkerEvent::kKill), count);
 }
 
 TEST_P(WalkerCounts, AWalkWhoseResultStandsHasNotBegunAgain) {
@@ -1476,6 +1505,8 @@ TEST_P(WalkerCounts, WhateverHappens) {
     WalkerBench bench(watch, world.memory());
     bench.surroundings.latency = [&](auto&) { return world.below(8); };
     bench.surroundings.update_latency = [&](auto&) { return world.below(8); };
+    bench.surroundings.memory_ready = [&](Edge) { return world.one_in(2); };
+    bench.surroundings.update_ready = [&](Edge) { return world.one_in(2); };
     bench.surroundings.response_ready = [&](Edge) { return world.one_in(2); };
     bench.surroundings.spoil_update = [&](UpdateResponse& u) { u.error = u.error || world.one_in(20); };
     const bool invalidates = seed % 2 == 0;

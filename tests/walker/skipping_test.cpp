@@ -43,7 +43,7 @@ Log play(std::uint64_t seed, bool skip) {
   s.update_latency = [seed](const UpdateRequest& r) { return mixed(seed, r.address, r.id) % 200; };
   // After so many reads and updates, not at an edge.
   s.invalidation = [&](Edge) -> std::optional<WalkInvalidation> {
-    if (asked == invalidations.size() || bench.reads() + bench.updates() < 20 * (asked + 1)) return std::nullopt;
+    if (asked == invalidations.size() || bench.reads() + bench.updates() < 100 * (asked + 1)) return std::nullopt;
     return invalidations[asked++];
   };
   Log log{.walks = bench.run(requests), .events = {}};
