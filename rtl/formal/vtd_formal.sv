@@ -107,8 +107,8 @@ module vtd_formal #(
 
   // ---- rights and age by a mark in the data, from port to port ------------------------------------------------------
   // Bit 40 of every entry's address is a mark. It costs the walker nothing, reaches the result through caches and
-  // sharing, and means, in marked_rights: an entry from the root to here denies the watched right; in marked_old: the
-  // read was accepted before the watched invalidation was.
+  // sharing, and means, in marked_rights: an entry from the root to here denies the watched right; in marked_old: one
+  // was read, or its read accepted, before the watched invalidation was.
   localparam integer Mark = 40;
   (* anyconst *) logic [1:0] right;  // second stage: R, W; first stage: R/W, U/S, X
   (* anyseq *) logic watch;
@@ -147,7 +147,7 @@ module vtd_formal #(
     if (live) begin
       if (mem_rsp_valid) begin
         marked_rights: assume (mem_rsp_data[Mark] == (mark_q[mem_rsp_id] || denies));
-        marked_old: assume (mem_rsp_data[Mark] == old_q[mem_rsp_id]);
+        marked_old: assume (mem_rsp_data[Mark] == (mark_q[mem_rsp_id] || old_q[mem_rsp_id]));
       end
       if (rsp_valid && rsp_fault == '0 && rsp_page[Mark]) begin
         port_rights: assert (!granted);

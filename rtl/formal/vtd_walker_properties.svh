@@ -137,21 +137,23 @@
       f_response_wait_q <= (rsp_valid_o && !rsp_ready_i) ? f_response_wait_q + 4'd1 : '0;
     end
   end
+  // Turns of a port until a slot has it, its own included: the turn goes on behind the choice that is held.
+  function logic [15:0] f_turns(input logic [N-1:0] turn, input logic [N-1:0] held, input logic [7:0] me);
+    logic [N-1:0] from;
+    from    = (held != '0) ? ~(held | (held - One)) : turn;
+    f_turns = (held != '0) ? 16'd2 : 16'd1;
+    for (int j = 0; j < N; j++) begin
+      if (from[j] && (8'(j) < me || !from[me])) f_turns = f_turns + 16'd1;
+      if (!from[j] && 8'(j) < me && !from[me]) f_turns = f_turns + 16'd1;
+    end
+    if (held[me]) f_turns = 16'd1;
+  endfunction
   logic [N-1:0] f_sinks, f_small, f_calm, f_in_time, f_together;
   for (genvar i = 0; i < N; i++) begin : gen_f_potential
-    // Turns of a port until slot i has it: those of the slots before it, and of one whose choice is held.
-    logic [N-1:0] below;
     logic [15:0]  read_turns, update_turns, response_turns;
-    assign below = (One << i) - One;
-    vtd_formal_turns #(.N(N), .Me(i)) u_read_turns (
-      .turn_i(\u_read_turn.turn_q ), .held_i(\u_read_turn.held_q ), .turns_o(read_turns)
-    );
-    vtd_formal_turns #(.N(N), .Me(i)) u_update_turns (
-      .turn_i(\u_update_turn.turn_q ), .held_i(\u_update_turn.held_q ), .turns_o(update_turns)
-    );
-    vtd_formal_turns #(.N(N), .Me(i)) u_response_turns (
-      .turn_i(\u_response_turn.turn_q ), .held_i(\u_response_turn.held_q ), .turns_o(response_turns)
-    );
+    assign read_turns     = f_turns(\u_read_turn.turn_q , \u_read_turn.held_q , 8'(i));
+    assign update_turns   = f_turns(\u_update_turn.turn_q , \u_update_turn.held_q , 8'(i));
+    assign response_turns = f_turns(\u_response_turn.turn_q , \u_response_turn.held_q , 8'(i));
     // Reads to come, that of the entry in work included.
     logic [15:0] reads, updates_left, rest, at_port, own_q, own, age_q;
     logic [3:0]  latency_q;

@@ -24,7 +24,7 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPIED = ["tlm", "rtl", "tests/walker", "tests/support"]
 WALKS = 16
-TEST_TIMEOUT = 120  # seconds; a mutant that hangs is caught
+TEST_TIMEOUT = 90  # seconds; a mutant that hangs is caught
 
 RTL_TEXT = (ROOT / "rtl/CMakeLists.txt").read_text()
 RTL_SOURCES = re.findall(r"^\s+\$\{CMAKE_CURRENT_SOURCE_DIR\}/(\S+\.(?:vlt|sv))", RTL_TEXT, re.MULTILINE)
