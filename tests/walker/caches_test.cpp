@@ -943,25 +943,30 @@ TEST_P(WalkerScopes, WhatOthersReadMeanwhileSavesNothing) {
 }
 
 TEST_P(WalkerScopes, WhatOthersReadMeanwhileSavesNoGuestTable) {
-  for (unsigned between = 0; between < 32; ++between) {  // tables, which decide to which set the others go
-    for (const Edge latency : {0, 1, 2, 3}) {
-      anew();
-      Space s = space(WalkKind::kNested, 1), o = space(WalkKind::kNested, 2);
-      reads(s, kIova);
-      for (unsigned i = 0; i < between; ++i) machine_->guest_tables.new_table();
-      const std::uint64_t table = s.table(kIova, 1);
-      s.move_table(kIova);
-      const Edge begin = bench_->now();
-      bench_->surroundings.latency = [=](auto&) { return latency; };
-      bench_->surroundings.invalidation = [=](Edge edge) -> std::optional<WalkInvalidation> {
-        if (edge == begin) return of(WalkScope::kDomainPage, 1, 0, table, 0, true);
-        return std::nullopt;
-      };
-      reads(o, kIova);
-      bench_->surroundings = {};
-      for (unsigned edges = 0; watch_->invalidating() && edges < 1000; ++edges) watch_->cycle({});
-      reads(s, kIova);  // checks the page
-    }
+  // As above; `before` decides in which set the table is that is to be forgotten, so when, `between` where the others
+  // go.
+  const auto check = [this](unsigned before, unsigned between, Edge latency) {
+    anew();
+    for (unsigned i = 0; i < before; ++i) machine_->guest_tables.new_table();
+    Space s = space(WalkKind::kNested, 1), o = space(WalkKind::kNested, 2);
+    reads(s, kIova);
+    for (unsigned i = 0; i < between; ++i) machine_->guest_tables.new_table();
+    const std::uint64_t table = s.table(kIova, 1);
+    s.move_table(kIova);
+    const Edge begin = bench_->now();
+    bench_->surroundings.latency = [=](auto&) { return latency; };
+    bench_->surroundings.invalidation = [=](Edge edge) -> std::optional<WalkInvalidation> {
+      if (edge == begin) return of(WalkScope::kDomainPage, 1, 0, table, 0, true);
+      return std::nullopt;
+    };
+    reads(o, kIova);
+    bench_->surroundings = {};
+    for (unsigned edges = 0; watch_->invalidating() && edges < 1000; ++edges) watch_->cycle({});
+    reads(s, kIova);  // checks the page
+  };
+  for (unsigned between = 0; between < 32; ++between) {
+    for (const Edge latency : {1, 2, 3}) check(0, between, latency);
+    for (unsigned before = 0; before < 32; ++before) check(before, between, 0);
   }
 }
 
