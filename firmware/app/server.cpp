@@ -193,6 +193,8 @@ Server::Reply Server::query(std::uint64_t what, std::uint64_t id) {
       if (domain == nullptr) return {Status::kNoEntry, {}};
       return {Status::kOk, {domain->table.table_pages(), domain->table.digest()}};
     }
+    default:
+      break;
   }
   return {Status::kNotSupported, {}};
 }
