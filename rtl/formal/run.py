@@ -23,7 +23,7 @@ SOURCES = ['gen/vtd_pkg.sv', 'vtd_entry_address.sv', 'vtd_entry_check.sv', 'vtd_
            'vtd_request_check.sv', 'vtd_round_robin.sv', 'vtd_structure_cache.sv', 'vtd_structure_caches.sv',
            'vtd_walk_step.sv', 'vtd_walker.sv']
 SCRIPT = '''
-read_verilog -formal -sv {defines} {sources}
+read_verilog -formal -sv {sources}
 hierarchy -check -top {top} {parameters}
 proc
 flatten
@@ -75,9 +75,10 @@ def build(name, work, timeout, plant=None):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, 'w').write(text)
     top = model['top']
+    instead = model.get('instead', {})
+    sources = [source for source in (instead.get(s, s) for s in SOURCES) if source] + [f'formal/{top}.sv']
     script = SCRIPT.format(
-        sources=' '.join([s for s in SOURCES if s in model.get('sources', SOURCES)] + [f'formal/{top}.sv']), top=top,
-        work=work, keep=model['keep'], defines=' '.join('-D' + d for d in model.get('defines', [])),
+        sources=' '.join(sources), top=top, work=work, keep=model['keep'],
         parameters=' '.join(f'-chparam {k} {v}' for k, v in model.get('parameters', {}).items()))
     with open(os.path.join(work, 'model.ys'), 'w') as out:
         out.write(script)
@@ -163,7 +164,7 @@ def main():
     parser.add_argument('--property', metavar='NAME', action='append', help='only this one (a pattern; may be repeated)')
     parser.add_argument('--quick', action='store_true', help='a subset of less than a minute')
     parser.add_argument('--planted', action='store_true', help='the planted bugs: each must be found')
-    parser.add_argument('--timeout', type=int, default=240, help='seconds for each run of yosys-abc (default 240)')
+    parser.add_argument('--timeout', type=int, default=600, help='seconds for each run of yosys-abc (default 600)')
     parser.add_argument('--vcd', default='.', metavar='DIR', help='where traces of failures go (default here)')
     options = parser.parse_args()
     options.vcd = os.path.abspath(options.vcd)
