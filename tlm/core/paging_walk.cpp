@@ -65,7 +65,7 @@ void PagingWalk::skip(std::uint64_t entry) {
 }
 
 void PagingWalk::restart_without_answer() {
-  if (next_read()) ++response_.reads;
+  ++response_.reads;
   start();
 }
 

@@ -40,7 +40,7 @@ class PagingWalk {
   [[nodiscard]] bool refused() const { return ended() && response_.reads == 0; }
   /// Begins again, for an invalidation has covered the walk; reads stay counted.
   void restart() { start(); }
-  /// The same, and the answer to a read that was under way is thrown away.
+  /// The same, and the answer to a read that was under way is thrown away; it counts, whatever next_read() says now.
   void restart_without_answer();
   /// Which entry next_read() is: stage, level, and the input address of the stage.
   struct Position {
