@@ -105,11 +105,11 @@ void write_field(soc::Platform& platform, PhysAddr address, std::uint32_t bytes,
 }
 
 void lose_page(soc::Platform& platform, PhysAddr page) {
-  const PhysAddr word = abi::tracker_word(platform.resets().tracker(), page);
-  const std::uint64_t bits = platform.dram().peek(word);
-  if ((bits & bit(abi::tracker_bit(page))) == 0)
+  if (!platform.resets().preserved(page))
     throw std::runtime_error(fmt::format("page {:#x} is not preserved anyway", page));
-  platform.dram().poke(word, bits & ~bit(abi::tracker_bit(page)));
+  const PhysAddr word =
+      abi::tracker_word([&](PhysAddr at) { return platform.dram().peek(at); }, platform.resets().tracker(), page);
+  platform.dram().poke(word, platform.dram().peek(word) & ~bit(platform::tracker::bit_of(page)));
 }
 
 PhysAddr named_page(soc::Platform& platform, const std::string& what) {

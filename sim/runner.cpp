@@ -151,6 +151,8 @@ void Story::play(const Step& s) {
   if (k == "wait") return wait(from_ns(p.number("time")));
   if (k == "memory") return step_memory(s);
   if (k == "domain") return step_domain(s);
+  if (k == "mark_domain") return step_mark_domain(s);
+  if (k == "destroy_domain") return step_destroy_domain(s);
   if (k == "map") return step_map(s);
   if (k == "unmap") return step_unmap(s);
   if (k == "attach") return step_attach(s);
@@ -169,6 +171,14 @@ void Story::play(const Step& s) {
   }
   if (k == "open_session" || k == "close_session" || k == "finish" || k == "unpreserve" || k.rfind("preserve_", 0) == 0)
     return step_session(s);
+  if (k == "retrieve") return void(command(s, Command::kRetrieve, {p.number("session"), p.number("token")}));
+  if (k == "transfer_owner")
+    return void(command(s, Command::kTransferOwner, {sid(p.text("device")), p.number("owner")}));
+  if (k == "reclaim_domain") return void(command(s, Command::kReclaimDomain, {p.number("token")}));
+  if (k == "take_over") return step_take_over(s);
+  if (k == "replace") return step_replace(s);
+  if (k == "suspend") return void(command(s, Command::kSuspend, {}));
+  if (k == "reprobe_unit") return void(command(s, Command::kReprobeUnit, {p.number("unit")}));
   if (k == "shutdown") return step_shutdown(s);
   if (k == "reboot") return step_reboot(s);
   if (k == "live_update") return step_live_update(s);
@@ -219,7 +229,14 @@ void Story::step_memory(const Step& s) {
 void Story::step_domain(const Step& s) {
   DomainTruth d;
   d.id = domains_.size() + 1;
-  command(s, Command::kCreateDomain, {d.id, s.params.number("levels", 4)});
+  const std::string stage = s.params.text("stage", "second");
+  const auto code = stage == "second"  ? platform::Stage::kSecond
+                    : stage == "first" ? platform::Stage::kFirst
+                                       : platform::Stage::kNested;
+  const std::string parent = s.params.text("parent");
+  command(s, Command::kCreateDomain,
+          {d.id, s.params.number("levels", 4), static_cast<std::uint64_t>(code),
+           parent.empty() ? 0 : domains_.at(parent).id});
   domains_[s.params.text("name")] = d;
 }
 
@@ -291,7 +308,7 @@ void Story::step_attach(const Step& s) {
   const SourceId source{static_cast<std::uint16_t>(sid(name))};
   auto& monitor = platform_.monitor();
   for (const Mapping& m : d.mappings) monitor.begin_grant(source, m.iova, m.address, m.size, m.rights);
-  const auto reply = command(s, Command::kAttach, {source.value, d.id});
+  const auto reply = command(s, Command::kAttach, {source.value, d.id, s.params.number("pasid")});
   if (reply.status != Status::kOk) return monitor.cancel_grant(source);
   monitor.end_grant(source);
   d.devices.insert(name);
@@ -312,7 +329,7 @@ void Story::step_detach(const Step& s) {
   const SourceId source{static_cast<std::uint16_t>(sid(name))};
   platform_.monitor().begin_revoke_all(source);
   const Snapshot before = snapshot();
-  const auto reply = command(s, Command::kDetach, {source.value});
+  const auto reply = command(s, Command::kDetach, {source.value, s.params.number("pasid")});
   if (reply.status != Status::kOk) return platform_.monitor().cancel_revoke(source, 0, ~std::uint64_t{0});
   platform_.monitor().end_revoke_all(source);
   expect_invalidation({source}, before);
@@ -338,12 +355,10 @@ void Story::step_session(const Step& s) {
   } else {
     const std::string kind = s.kind.substr(std::string("preserve_").size());
     const std::string name = p.text(kind);
-    const Command c = kind == "memory"   ? Command::kPreserveMemory
-                      : kind == "domain" ? Command::kPreserveDomain
-                                         : Command::kPreserveDevice;
-    const std::uint64_t id = kind == "memory"   ? memories_.at(name).id
-                             : kind == "domain" ? domains_.at(name).id
-                                                : sid(name);
+    const Command c = kind == "memory"    ? Command::kPreserveMemory
+                      : kind == "iommufd" ? Command::kPreserveIommufd
+                                          : Command::kPreserveDevice;
+    const std::uint64_t id = kind == "memory" ? memories_.at(name).id : kind == "iommufd" ? 0 : sid(name);
     if (command(s, c, {session, p.number("token"), id}).status != Status::kOk) return;
     preserved_.push_back({session, p.number("token"), kind, name});
   }
@@ -352,6 +367,58 @@ void Story::step_session(const Step& s) {
 bool Story::is_preserved(const std::string& kind, const std::string& name) const {
   return std::any_of(preserved_.begin(), preserved_.end(),
                      [&](const Preserved& x) { return x.kind == kind && x.name == name; });
+}
+
+/// All files first, in the order of their tokens: devices and domains depend on them.
+void Story::step_take_over(const Step& s) {
+  const std::uint64_t session = s.params.number("session");
+  std::vector<Preserved> files;
+  for (const Preserved& x : preserved_)
+    if (x.session == session) files.push_back(x);
+  if (files.empty()) return fail(s, fmt::format("files of session {}", session), "none preserved");
+  for (const Preserved& x : files)
+    if (command(s, Command::kRetrieve, {session, x.token}).status != Status::kOk) return;
+  for (const Preserved& x : files)
+    if (x.kind == "device" &&
+        command(s, Command::kTransferOwner, {sid(x.name), s.params.number("owner")}).status != Status::kOk)
+      return;
+  for (const auto& [name, token] : marked_)
+    if (command(s, Command::kReclaimDomain, {token}).status != Status::kOk) return;
+  marked_.clear();
+}
+
+/// The old rights go on until the command is done; the new ones are legal from its beginning.
+void Story::step_replace(const Step& s) {
+  const std::string name = s.params.text("device");
+  const std::string to = s.params.text("domain");
+  DomainTruth& d = domains_.at(to);
+  const SourceId source{static_cast<std::uint16_t>(sid(name))};
+  auto& monitor = platform_.monitor();
+  monitor.begin_revoke_all(source);
+  for (const Mapping& m : d.mappings) monitor.begin_grant(source, m.iova, m.address, m.size, m.rights);
+  const Snapshot before = snapshot();
+  const auto reply = command(s, Command::kReplace, {source.value, d.id});
+  if (reply.status != Status::kOk) {
+    monitor.cancel_grant(source);
+    return monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+  }
+  monitor.end_grant(source);
+  monitor.end_revoke_all(source);
+  expect_invalidation({source}, before);
+  if (const auto it = attached_.find(name); it != attached_.end()) domains_.at(it->second).devices.erase(name);
+  d.devices.insert(name);
+  attached_[name] = to;
+}
+
+void Story::step_mark_domain(const Step& s) {
+  const std::string name = s.params.text("domain");
+  const std::uint64_t token = s.params.number("token");
+  if (command(s, Command::kMarkDomain, {domains_.at(name).id, token}).status == Status::kOk) marked_[name] = token;
+}
+
+void Story::step_destroy_domain(const Step& s) {
+  const auto it = domains_.find(s.params.text("domain"));
+  command(s, Command::kDestroyDomain, {it->second.id});
 }
 
 void Story::step_shutdown(const Step& s) {
@@ -424,15 +491,16 @@ void Story::step_drain_faults(const Step& s) {
 
 void Story::step_query(const Step& s) {
   const Params& p = s.params;
-  constexpr const char* kQueries[] = {"lifecycle",     "device_did",  "device_owner", "preserved_pages",
-                                      "did_use_count", "unit_record", "domain_tables"};
+  constexpr const char* kQueries[] = {"lifecycle",     "device_did",  "device_owner",  "preserved_pages",
+                                      "did_use_count", "unit_record", "domain_tables", "device_entry",
+                                      "allocator",     "session",     "flb",           "updates"};
   const auto what = static_cast<std::uint64_t>(std::find(std::begin(kQueries), std::end(kQueries), p.text("what")) -
                                                std::begin(kQueries));
   std::uint64_t id = p.number("id");
   if (p.has("device")) id = sid(p.text("device"));
   if (p.has("domain")) id = domains_.at(p.text("domain")).id;
   const auto reply = command(s, Command::kQuery, {what, id});
-  for (unsigned i = 0; i < 2; ++i) {
+  for (unsigned i = 0; i < 3; ++i) {
     const std::string name = "result" + std::to_string(i);
     if (p.has(name) && reply.results[i] != p.number(name))
       fail(s, fmt::format("{} {} = {:#x}", p.text("what"), name, p.number(name)),

@@ -117,6 +117,10 @@ class Story : public sc_core::sc_module {
   void step_pass_through(const Step& step);
   void step_detach(const Step& step);
   void step_session(const Step& step);
+  void step_mark_domain(const Step& step);
+  void step_destroy_domain(const Step& step);
+  void step_take_over(const Step& step);
+  void step_replace(const Step& step);
   void step_shutdown(const Step& step);
   void step_reboot(const Step& step);
   void step_live_update(const Step& step);
@@ -148,6 +152,7 @@ class Story : public sc_core::sc_module {
   std::map<std::string, MemoryTruth> memories_;
   std::map<std::string, std::string> attached_;  ///< device -> domain
   std::vector<Preserved> preserved_;
+  std::map<std::string, std::uint64_t> marked_;  ///< domain -> token
   std::map<std::string, std::array<std::uint64_t, platform::mailbox::kResults>> remembered_;
 
   std::optional<soc::MailboxReply> background_;

@@ -2,6 +2,7 @@
 #include "firmware/app/server.h"
 
 #include "firmware/hal/console.h"
+#include "firmware/hal/policy.h"
 #include "firmware/vtd/fault_log.h"
 
 namespace vtd::fw {
@@ -41,6 +42,7 @@ void Server::serve_one() {
   const auto command = static_cast<Command>(code);
   Args args{};
   for (std::size_t i = 0; i < kArgs; ++i) args[i] = hal::mmio_read64(kMailbox + mailbox::kArg + i * 8);
+  plan_failure();
   const bool known = static_cast<std::uint64_t>(command) == code;  // no high bits were cut off
   const Reply reply = known ? execute(command, args) : Reply{Status::kNotSupported, {}};
   if (!silent(command)) hal::print("command: ", name_of(command), ": ", reply.status);
@@ -68,13 +70,19 @@ Server::Reply Server::execute(Command command, const Args& args) {
     case Command::kShutdown:
     case Command::kReboot:
     case Command::kFinish:
+    case Command::kCrash:
+    case Command::kSuspend:
+    case Command::kReprobeUnit:
       return move_on(command, args);
     case Command::kSessionOpen:
     case Command::kSessionClose:
     case Command::kPreserveMemory:
-    case Command::kPreserveDomain:
+    case Command::kPreserveIommufd:
     case Command::kPreserveDevice:
     case Command::kUnpreserve:
+    case Command::kRetrieve:
+    case Command::kTransferOwner:
+    case Command::kReclaimDomain:
       return change_sessions(command, args);
     default:
       return change_mappings(command, args);
@@ -91,6 +99,12 @@ Server::Reply Server::move_on(Command command, const Args& a) {
       return {live_update_.shutdown(), {}};
     case Command::kReboot:
       return {live_update_.reboot(), {}};
+    case Command::kCrash:
+      return {live_update_.crash(), {}};
+    case Command::kSuspend:
+      return {live_update_.suspend(), {}};
+    case Command::kReprobeUnit:
+      return {live_update_.reprobe(a[0]), {}};
     default:
       return {live_update_.finish(a[0]), {}};
   }
@@ -104,10 +118,22 @@ Server::Reply Server::change_sessions(Command command, const Args& a) {
       return {live_update_.close_session(a[0]), {}};
     case Command::kPreserveMemory:
       return {live_update_.preserve_memory(a[0], a[1], a[2]), {}};
-    case Command::kPreserveDomain:
-      return {live_update_.preserve_domain(a[0], a[1], a[2]), {}};
+    case Command::kPreserveIommufd:
+      return {live_update_.preserve_iommufd(a[0], a[1]), {}};
     case Command::kPreserveDevice:
       return {live_update_.preserve_device(a[0], a[1], a[2]), {}};
+    case Command::kRetrieve: {
+      Incoming::Retrieved file;
+      const Status s = live_update_.incoming().retrieve(a[0], a[1], file);
+      return {s, {static_cast<std::uint64_t>(file.kind), file.label}};
+    }
+    case Command::kTransferOwner:
+      return {live_update_.incoming().transfer_owner(a[0], a[1]), {}};
+    case Command::kReclaimDomain: {
+      std::uint64_t domain = 0;
+      const Status s = live_update_.incoming().reclaim_domain(a[0], domain);
+      return {s, {domain}};
+    }
     default:
       return {live_update_.unpreserve(a[0], a[1]), {}};
   }
@@ -119,22 +145,31 @@ Server::Reply Server::change_mappings(Command command, const Args& a) {
     case Command::kAddMemory:
       return {iommu_.add_memory(a[0], a[1], a[2]), {}};
     case Command::kCreateDomain:
-      return {iommu_.create_domain(a[0], static_cast<unsigned>(a[1])), {}};
+      return {iommu_.create_domain({a[0], a[1], a[2], a[3]}), {}};
+    case Command::kDestroyDomain:
+      return {iommu_.destroy_domain(a[0]), {}};
+    case Command::kMarkDomain:
+      return {iommu_.mark_domain(a[0], a[1]), {}};
     case Command::kMap:
       return {iommu_.map({a[0], a[1], a[2], a[3], a[4], a[5], a[6]}), {}};
     case Command::kUnmap:
       return unmap(a);
     case Command::kAttach: {
-      const Status s = iommu_.attach(a[0], a[1]);
-      return {s, {ok(s) ? iommu_.device(a[0])->did.value : std::uint64_t{0}}};
+      const Status s = iommu_.attach(a[0], a[1], a[2]);
+      return {s, {ok(s) ? iommu_.domain(a[1])->uses[iommu_.device(a[0])->unit].did.value : std::uint64_t{0}}};
+    }
+    case Command::kReplace: {
+      const Status s = iommu_.replace(a[0], a[1]);
+      return {s, {ok(s) ? iommu_.device(a[0])->own.did.value : std::uint64_t{0}}};
     }
     case Command::kPassThrough:
       return {iommu_.attach_pass_through(a[0]), {}};
-    case Command::kDetach: {
-      const Status s = iommu_.detach(a[0]);
-      if (ok(s)) live_update_.after_detach();
-      return {s, {}};
-    }
+    case Command::kDetach:
+      return {iommu_.detach(a[0], a[1]), {}};
+    case Command::kProbeDevice:
+      return {iommu_.probe(a[0]), {}};
+    case Command::kProtectMemory:
+      return {protect_memory(a[0], a[1]), {}};
     case Command::kClaimOwner:
       return {iommu_.claim(a[0], a[1]), {}};
     case Command::kReleaseOwner:
@@ -145,11 +180,19 @@ Server::Reply Server::change_mappings(Command command, const Args& a) {
 }
 
 Server::Reply Server::unmap(const Args& a) {
-  const std::uint64_t policy = hal::mmio_read64(kMailbox + mailbox::kPolicy);
-  const bool skip = platform::policy::kSkipUnmapInvalidation.get(policy) != 0;
+  const bool skip = has_policy(platform::policy::kSkipUnmapInvalidation);
   std::uint64_t bytes = 0;
   const Status s = iommu_.unmap(a[0], a[1], a[2], skip ? Iommu::Invalidate::kSkip : Iommu::Invalidate::kYes, bytes);
   return {s, {bytes}};
+}
+
+Status Server::protect_memory(PhysAddr base, std::uint64_t size) {
+  Status result = Status::kOk;
+  iommu_.for_each_unit([&](Unit& unit) {
+    if (!ok(result)) return;
+    result = size == 0 ? unit.driver().disable_protected_memory() : unit.driver().protect_memory(base, size);
+  });
+  return result;
 }
 
 Server::Reply Server::drain_all_faults() {
@@ -158,28 +201,20 @@ Server::Reply Server::drain_all_faults() {
     const FaultDrain drain = drain_faults(unit.driver().registers(), unit.driver().cap());
     reply.results[0] += drain.records;
     if (drain.overflow) reply.results[1] = 1;
+    reply.results[2] += unit.refuse_page_requests();
   });
   hal::print("faults: ", reply.results[0], reply.results[1] != 0 ? ", overflow" : "");
   return reply;
 }
 
 Server::Reply Server::query(std::uint64_t what, std::uint64_t id) {
-  if (what > static_cast<std::uint64_t>(Query::kDomainTables)) return {Status::kNotSupported, {}};
-  switch (static_cast<Query>(what)) {
+  if (what > static_cast<std::uint64_t>(Query::kUpdates)) return {Status::kNotSupported, {}};
+  const auto query = static_cast<Query>(what);
+  switch (query) {
     case Query::kLifecycle:
       return {Status::kOk,
               {static_cast<std::uint64_t>(live_update_.state()), live_update_.update_counter(),
                static_cast<std::uint64_t>(live_update_.image())}};
-    case Query::kDeviceDid: {
-      const Device* device = iommu_.device(id);
-      if (device == nullptr) return {Status::kNoEntry, {}};
-      return {Status::kOk, {device->did.value, device->restored ? 1U : 0U}};
-    }
-    case Query::kDeviceOwner: {
-      const Device* device = iommu_.device(id);
-      if (device == nullptr) return {Status::kNoEntry, {}};
-      return {Status::kOk, {device->owner.value, device->owner.count}};
-    }
     case Query::kPreservedPages:
       return {Status::kOk, {live_update_.preserved_pages(), live_update_.reclaimed_pages()}};
     case Query::kDidUseCount: {
@@ -193,10 +228,39 @@ Server::Reply Server::query(std::uint64_t what, std::uint64_t id) {
       if (domain == nullptr) return {Status::kNoEntry, {}};
       return {Status::kOk, {domain->table.table_pages(), domain->table.digest()}};
     }
-    default:
-      break;
+    case Query::kAllocator:
+      return query_allocator();
+    case Query::kSession: {
+      const Incoming::SessionFiles files = live_update_.incoming().session_files(id);
+      return {Status::kOk, {files.files, files.retrieved}};
+    }
+    case Query::kFlb:
+      return {Status::kOk, {live_update_.outgoing().flb_references(), live_update_.incoming().flb_references()}};
+    case Query::kUpdates:
+      return {Status::kOk, {live_update_.update_counter(), live_update_.incoming().pages_at_open()}};
+    case Query::kDeviceDid:
+    case Query::kDeviceOwner:
+    case Query::kDeviceEntry:
+      return query_device(query, id);
   }
   return {Status::kNotSupported, {}};
+}
+
+Server::Reply Server::query_device(Query what, std::uint64_t id) {
+  const Device* device = iommu_.device(id);
+  if (device == nullptr) return {Status::kNoEntry, {}};
+  if (what == Query::kDeviceDid) return {Status::kOk, {device->own.did.value, device->own.restored ? 1U : 0U}};
+  if (what == Query::kDeviceOwner) return {Status::kOk, {device->owner.value, device->owner.count}};
+  return {Status::kOk, {iommu_.entry_digest(*device)}};
+}
+
+Server::Reply Server::query_allocator() {
+  Reply reply;
+  reply.results[0] = iommu_.allocator().free_pages();
+  iommu_.for_each_unit([&](Unit& u) { reply.results[1] += u.ids().taken(); });
+  iommu_.for_each_domain([&](const Domain&) { ++reply.results[2]; });
+  iommu_.for_each_memory([&](const MemoryFile&) { ++reply.results[3]; });
+  return reply;
 }
 
 }  // namespace vtd::fw

@@ -31,6 +31,9 @@ class Server {
   [[nodiscard]] Reply change_sessions(platform::Command command, const Args& args);
   [[nodiscard]] Reply move_on(platform::Command command, const Args& args);
   [[nodiscard]] Reply query(std::uint64_t what, std::uint64_t id);
+  [[nodiscard]] Reply query_device(platform::Query what, std::uint64_t id);
+  [[nodiscard]] Reply query_allocator();
+  [[nodiscard]] Status protect_memory(PhysAddr base, std::uint64_t size);
   [[nodiscard]] Reply drain_all_faults();
   [[nodiscard]] Reply unmap(const Args& args);
 

@@ -70,6 +70,11 @@ void store(PhysAddr address, const T& value) {
   for (std::size_t i = 0; i < words.size(); ++i) write64(address + i * 8, words[i]);
 }
 
+/// Reads how much memory there is; once, before anything asks.
+void discover_memory();
+/// Bytes of DRAM.
+[[nodiscard]] std::uint64_t memory_size();
+
 // ---- time --------------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kMicrosecond = 1000;
 inline constexpr std::uint64_t kSecond = 1'000'000'000;

@@ -17,6 +17,7 @@ void sleep(std::uint64_t nanoseconds) {
 namespace {
 
 Coherency g_coherency = Coherency::kSnooped;
+std::uint64_t g_memory_size = platform::kDramSize;
 
 /// Unless a planted bug skips it.
 void write_back(PhysAddr address, std::uint64_t bytes, const Field& skip) {
@@ -39,6 +40,13 @@ void flush(PhysAddr address, std::uint64_t bytes) {
 
 void flush_everything() {
   write_back(0, 0, platform::policy::kSkipHandoverFlush);
+}
+
+void discover_memory() {
+  g_memory_size = mmio_read64(platform::kResetBase + platform::reset::kMemorySize);
+}
+std::uint64_t memory_size() {
+  return g_memory_size;
 }
 
 }  // namespace vtd::fw::hal

@@ -24,12 +24,26 @@ Status DomainIds::reserve(std::uint64_t did) {
   return Status::kOk;
 }
 
+Status DomainIds::reserve_any(std::uint64_t did) {
+  if (did >= taken_.size() * 64) return Status::kInvalid;
+  if (reserved(did)) return Status::kExists;
+  taken_[did / 64] |= bit(static_cast<unsigned>(did % 64));
+  return Status::kOk;
+}
+
+std::uint64_t DomainIds::taken() const {
+  std::uint64_t ids = 0;
+  for (std::uint64_t word : taken_)
+    for (; word != 0; word &= word - 1) ++ids;
+  return ids;
+}
+
 void DomainIds::release(DomainId did) {
   if (valid(did.value)) taken_[did.value / 64] &= ~bit(did.value % 64U);
 }
 
 bool DomainIds::reserved(std::uint64_t did) const {
-  return valid(did) && (taken_[did / 64] & bit(static_cast<unsigned>(did % 64))) != 0;
+  return did < taken_.size() * 64 && (taken_[did / 64] & bit(static_cast<unsigned>(did % 64))) != 0;
 }
 
 }  // namespace vtd::fw

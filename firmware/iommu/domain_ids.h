@@ -25,6 +25,10 @@ class DomainIds {
   [[nodiscard]] std::optional<DomainId> allocate();
   /// Takes exactly this id. kInvalid: out of bounds; kExists: already taken (a shared domain, or a collision).
   [[nodiscard]] Status reserve(std::uint64_t did);
+  /// The same without bounds: the first form of the Linux series took reserved ids, too (F1).
+  [[nodiscard]] Status reserve_any(std::uint64_t did);
+  /// How many are taken.
+  [[nodiscard]] std::uint64_t taken() const;
   /// Only after every translation tagged with it has been invalidated.
   void release(DomainId did);
   [[nodiscard]] bool reserved(std::uint64_t did) const;

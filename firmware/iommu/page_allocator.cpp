@@ -3,6 +3,8 @@
 
 #include <bit>
 
+#include "firmware/hal/policy.h"
+
 namespace vtd::fw {
 namespace {
 struct Place {
@@ -16,7 +18,8 @@ Place place(PhysAddr page) {
 }  // namespace
 
 PhysAddr PageAllocator::allocate() {
-  for (std::uint64_t word = first_candidate_; word < kWords; ++word) {
+  if (fails(platform::FailPlace::kAllocatePage)) return 0;
+  for (std::uint64_t word = first_candidate_; word < end_; ++word) {
     first_candidate_ = word;
     if (used_[word] == ~std::uint64_t{0}) continue;
     const auto n = static_cast<unsigned>(std::countr_one(used_[word]));
@@ -27,6 +30,27 @@ PhysAddr PageAllocator::allocate() {
     return page;
   }
   return 0;
+}
+
+PhysAddr PageAllocator::allocate(std::uint64_t pages) {
+  if (pages == 1) return allocate();
+  const PhysAddr end = platform::kHeapBase + end_ * 64 * kPageSize;
+  std::uint64_t run = 0;
+  for (PhysAddr page = platform::kHeapBase + first_candidate_ * 64 * kPageSize; page < end; page += kPageSize) {
+    run = in_use(page) ? 0 : run + 1;
+    if (run < pages) continue;
+    const PhysAddr first = page - (pages - 1) * kPageSize;
+    for (std::uint64_t i = 0; i < pages; ++i) hold(first + i * kPageSize);
+    hal::fill(first, 0, pages * kPageSize);
+    return first;
+  }
+  return 0;
+}
+
+void PageAllocator::only_crash_region() {
+  first_candidate_ = kCrashWord;
+  end_ = kWords;
+  free_ = (kWords - kCrashWord) * 64;
 }
 
 void PageAllocator::release(PhysAddr page) {

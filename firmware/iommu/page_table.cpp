@@ -5,7 +5,8 @@ namespace vtd::fw {
 
 bool PageTable::in_range(Iova iova, std::uint64_t size) const {
   return size != 0 && is_aligned(iova, kPageSize) && is_aligned(size, kPageSize) && iova + size > iova &&
-         !beyond_width(iova + size - 1, width());
+         // First-stage addresses are canonical: the upper half of them is not used here.
+         !beyond_width(iova + size - 1, stage_ == Stage::kSecond ? width() : width() - 1);
 }
 
 PageTable::Spot PageTable::walk(Iova iova) const {
@@ -72,12 +73,12 @@ Status PageTable::place_leaf(const Mapping& rest, unsigned level, PageAllocator&
     const PhysAddr table = allocator.allocate();
     if (table == 0) return Status::kNoMemory;
     hal::flush(table, kPageSize);
-    hal::write64(spot.entry_at, ss::kADDR.in_place(table) | ss::kR.mask() | ss::kW.mask());
+    hal::write64(spot.entry_at, ss::kADDR.in_place(table) | format().link);
     hal::flush(spot.entry_at, kEntryBytes);
     spot = walk(rest.iova);
   }
-  const std::uint64_t entry = ss::kADDR.in_place(rest.target) | ss::kR.of(rest.rights.read ? 1 : 0) |
-                              ss::kW.of(rest.rights.write ? 1 : 0) | ss::kPS.of(level > 1 ? 1 : 0);
+  const std::uint64_t entry = ss::kADDR.in_place(rest.target) | (rest.rights.read ? format().readable : 0) |
+                              (rest.rights.write ? format().writable : 0) | ss::kPS.of(level > 1 ? 1 : 0);
   hal::write64(spot.entry_at, entry);
   hal::flush(spot.entry_at, kEntryBytes);
   return Status::kOk;
@@ -85,7 +86,7 @@ Status PageTable::place_leaf(const Mapping& rest, unsigned level, PageAllocator&
 
 Status PageTable::map(const Mapping& mapping, PageAllocator& allocator) {
   if (!in_range(mapping.iova, mapping.size) || !is_aligned(mapping.target, kPageSize)) return Status::kInvalid;
-  if (!mapping.rights.read && !mapping.rights.write) return Status::kInvalid;
+  if (!mapping.rights.read && (!mapping.rights.write || stage_ != Stage::kSecond)) return Status::kInvalid;
   if (mapping.max_level < 1 || mapping.max_level > 3) return Status::kInvalid;
   const auto there = mapped_bytes(mapping.iova, mapping.size);
   if (!there || *there != 0) return Status::kExists;
@@ -136,7 +137,7 @@ std::uint64_t PageTable::digest() const {
           const std::uint64_t entry = hal::read64(table + std::uint64_t{i} * kEntryBytes);
           if (entry == 0) continue;
           mix(i);
-          mix(entry & ~(ss::kA.mask() | ss::kD.mask()));
+          mix(entry & ~format().marks);
         }
         return true;
       },

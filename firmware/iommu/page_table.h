@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Second-stage page tables in guest memory: 3, 4 or 5 levels, 4 KiB, 2 MiB and 1 GiB leaves (VT-d 9.8).
-// A table is linked only after it has been zeroed; an entry changes with one 64-bit write. Invalidation is the
-// caller's.
+// Page tables in guest memory: second-stage, 3, 4 or 5 levels (VT-d 9.8), and first-stage, 4 or 5 levels (VT-d 9.7);
+// 4 KiB, 2 MiB and 1 GiB leaves. A table is linked only after it has been zeroed; an entry changes with one 64-bit
+// write. Invalidation is the caller's.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,24 @@
 
 namespace vtd::fw {
 
-/// What a page may be used for; second-stage bits R and W.
+using platform::Stage;
+
+/// Bits of the two kinds of entry. Links let everything pass: the leaves decide.
+struct EntryFormat {
+  std::uint64_t present;   ///< any of them
+  std::uint64_t link;      ///< of an entry that points to a table
+  std::uint64_t marks;     ///< accessed and dirty bits, which the unit may set at any time
+  std::uint64_t readable;  ///< of a leaf
+  std::uint64_t writable;
+};
+inline constexpr EntryFormat kSecondStage{ss::kR.mask() | ss::kW.mask() | ss::kX.mask(), ss::kR.mask() | ss::kW.mask(),
+                                          ss::kA.mask() | ss::kD.mask(), ss::kR.mask(), ss::kW.mask()};
+inline constexpr EntryFormat kFirstStage{fs::kP.mask(), fs::kP.mask() | fs::kRW.mask() | fs::kUS.mask(),
+                                         fs::kA.mask() | fs::kD.mask() | fs::kEA.mask(), fs::kP.mask() | fs::kUS.mask(),
+                                         fs::kRW.mask()};
+static_assert(ss::kADDR.mask() == fs::kADDR.mask() && ss::kPS.mask() == fs::kPS.mask());
+
+/// What a page may be used for. First-stage tables have no pages that can only be written.
 struct Rights {
   bool read = false;
   bool write = false;
@@ -39,10 +56,12 @@ class PageTable {
  public:
   PageTable() = default;
   /// Adopts an existing table, or one just allocated.
-  PageTable(PhysAddr top, unsigned levels) : top_(top), levels_(levels) {}
+  PageTable(PhysAddr top, unsigned levels, Stage stage) : top_(top), levels_(levels), stage_(stage) {}
 
   [[nodiscard]] PhysAddr top() const { return top_; }
   [[nodiscard]] unsigned levels() const { return levels_; }
+  [[nodiscard]] Stage stage() const { return stage_; }
+  /// Bits of an input address.
   [[nodiscard]] unsigned width() const { return width_of_levels(levels_); }
 
   /// Maps all or nothing. kInvalid: alignment, rights or range; kExists: something is mapped there; kNoMemory.
@@ -69,7 +88,8 @@ class PageTable {
   [[nodiscard]] std::uint64_t digest() const;
 
  private:
-  static bool present(std::uint64_t entry) { return (entry & (ss::kR.mask() | ss::kW.mask() | ss::kX.mask())) != 0; }
+  [[nodiscard]] const EntryFormat& format() const { return stage_ == Stage::kSecond ? kSecondStage : kFirstStage; }
+  [[nodiscard]] bool present(std::uint64_t entry) const { return (entry & format().present) != 0; }
   static bool is_leaf(std::uint64_t entry, unsigned level) { return level == 1 || ss::kPS.get(entry) != 0; }
   struct Spot {
     PhysAddr entry_at;
@@ -83,7 +103,7 @@ class PageTable {
   void release_below(PhysAddr table, unsigned level, PageAllocator& allocator);
 
   template <typename OnTable, typename OnLeaf>
-  static bool visit_table(PhysAddr table, unsigned level, Iova base, OnTable& on_table, OnLeaf& on_leaf) {
+  bool visit_table(PhysAddr table, unsigned level, Iova base, OnTable& on_table, OnLeaf& on_leaf) const {
     if (!on_table(table, level)) return false;
     for (unsigned i = 0; i < kEntriesPerTable; ++i) {
       const std::uint64_t entry = hal::read64(table + std::uint64_t{i} * kEntryBytes);
@@ -99,6 +119,7 @@ class PageTable {
 
   PhysAddr top_ = 0;
   unsigned levels_ = 0;
+  Stage stage_ = Stage::kSecond;
 };
 
 }  // namespace vtd::fw

@@ -2,10 +2,10 @@
 // The handover image: what one firmware image leaves in memory for the next one. THIS INTERFACE IS A CONTRACT:
 // any change of a layout needs a new version word; only equal versions understand each other.
 //
-//   reset::kHandover ─► Root ─► IommuTop ─► unit, domain, device arrays
-//                          ├──► session array ─► file array of each session
-//                          └──► memory-file array
-//   reset::kTracker ──► one page, one bit a DRAM page: set = preserved over the warm reset
+//   reset::kHandover ─► Root ─► Flb array ("iommu-liveupdate") ─► IommuTop ─► unit, domain, device arrays
+//                          ├──► Session array ─► File array of each session ─► memory file, iommufd or device file
+//                          └──► MemoryFile, Iommufd and VfioDevice arrays; each Iommufd ─► Hwpt array
+//   reset::kTracker ──► tree of bitmaps (platform::tracker), one bit a DRAM page: set = preserved over the warm reset
 //
 // All addresses are physical, of preserved pages; 0 means none. Little-endian, naturally aligned, no pointers.
 // An array is a chain of pages, each an ArrayPage header followed by records. Slots are only appended; a record that
@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "tlm/spec/field.h"
+#include "tlm/spec/platform.h"
 #include "tlm/spec/types.h"
 
 namespace vtd::fw::abi {
@@ -56,33 +57,45 @@ struct Root {
   std::uint32_t version;
   std::uint32_t reserved;
   std::uint64_t update_counter;                                ///< live updates so far, this one included
-  std::uint64_t iommu;                                         ///< IommuTop, 0 when no IOMMU state was preserved
   std::uint64_t sessions;                                      ///< first page of the Session array
+  std::uint64_t flbs;                                          ///< first page of the Flb array
   std::uint64_t memory_files;                                  ///< first page of the MemoryFile array
+  std::uint64_t iommufds;                                      ///< first page of the Iommufd array
+  std::uint64_t vfio_devices;                                  ///< first page of the VfioDevice array
   static constexpr std::uint64_t kMagic = 0x544f4f5256485456;  // "VTHVROOT"
   static constexpr std::uint32_t kVersion = 1;
 };
 inline constexpr CompatibleString kRootCompatible = compatible("luo-v1");
 
+/// State that lives as long as some file depends on it (file-lifecycle-bound).
+struct Flb {
+  ObjectHeader header;
+  CompatibleString compatible;
+  std::uint64_t data;   ///< of the IOMMU: physical address of IommuTop
+  std::uint64_t count;  ///< preserved files that depend on it
+};
+
 /// Top record of the IOMMU state (one page). The three arrays exist even if they are empty.
 struct IommuTop {
   CompatibleString compatible;
-  std::uint32_t version;
+  std::uint32_t version;  ///< v1 and v2 of the series have none: 0
   std::uint32_t reserved;
   std::uint64_t units;    ///< first page of the Unit array
   std::uint64_t domains;  ///< first page of the Domain array
   std::uint64_t devices;  ///< first page of the Device array
   static constexpr std::uint32_t kVersion = 1;
 };
-inline constexpr CompatibleString kIommuCompatible = compatible("iommu-liveupdate");
+/// By platform::Series. Only the same string is understood.
+inline constexpr std::array<CompatibleString, 3> kIommuCompatible{
+    compatible("iommu-liveupdate"), compatible("iommu-v1"), compatible("iommu-liveupdate-v1")};
 
 // ---- IOMMU records -----------------------------------------------------------------------------------------
 struct Domain {
   ObjectHeader header;
   std::uint64_t top_table;      ///< physical address of the top paging table
   std::uint32_t top_level;      ///< level of that table: 3, 4 or 5
-  std::uint32_t address_width;  ///< bits: 39, 48 or 57, as top_level says
-  std::uint32_t sign_extend;    ///< 0 for second-stage tables
+  std::uint32_t address_width;  ///< bits: 39, 48 or 57, as top_level says; v1 of the series has none: 0
+  std::uint32_t sign_extend;    ///< 1 for first-stage tables, 0 for second-stage ones
   std::uint32_t reserved;
   std::uint64_t restored_domain;  ///< belongs to the incoming image; zero in the image, never followed
 };
@@ -99,8 +112,8 @@ struct Device {
   std::uint32_t devid;        ///< PCI requester id
   std::uint32_t pci_segment;  ///< 0
   DeviceLink link;
-  std::uint64_t pasid_dir;  ///< legacy mode: 0
-  std::uint32_t max_pasid;  ///< legacy mode: 0
+  std::uint64_t pasid_dir;  ///< physical address of the PASID directory; legacy mode: 0
+  std::uint32_t max_pasid;  ///< PASIDs that it is for, a power of two; legacy mode: 0
   std::uint32_t restored;   ///< belongs to the incoming image; zero in the image
 };
 
@@ -115,7 +128,8 @@ struct Unit {
   std::uint32_t restored;
   std::uint64_t register_base;
   std::uint64_t root_table;
-  /// Preserved context tables: bit 2 * bus + (devfn >> 7); legacy tables hold a whole bus and use the even bit.
+  /// Preserved context tables: bit 2 * bus + (devfn >> 7); legacy tables hold a whole bus and use the even bit. v1 and
+  /// v2 of the series have no such map: all zero.
   std::array<std::uint64_t, 8> context_tables;
 };
 
@@ -126,29 +140,56 @@ struct Session {
   std::uint64_t files;  ///< first page of the File array
 };
 
-enum class FileKind : std::uint32_t { kInvalid = 0, kMemory = 1, kDomain = 2, kDevice = 3 };
+/// Which handler a file belongs to.
+inline constexpr CompatibleString kMemoryCompatible = compatible("memfd-v1");
+inline constexpr CompatibleString kIommufdCompatible = compatible("iommufd-v1");
+inline constexpr CompatibleString kVfioCompatible = compatible("vfio-pci-v1");
 
-/// One preserved object of a session; order in the array is order of preservation.
+/// One preserved file of a session; order in the array is order of preservation.
 struct File {
-  ObjectHeader header;
+  ObjectHeader header;  ///< kIncoming once it was retrieved
+  CompatibleString compatible;
   std::uint64_t token;  ///< unique in its session
-  FileKind kind;
-  std::uint32_t reserved;
-  std::uint64_t data;   ///< physical address of the MemoryFile, Domain or Device record
-  std::uint64_t label;  ///< number the scenario gave the object (memory, domain, requester id)
+  std::uint64_t data;   ///< physical address of the MemoryFile, Iommufd or VfioDevice record
 };
 
 /// Guest memory; every page of it is preserved.
 struct MemoryFile {
   ObjectHeader header;
-  std::uint64_t base;  ///< bytes, 4 KiB aligned
-  std::uint64_t size;  ///< bytes, multiple of 4 KiB
+  std::uint64_t base;   ///< bytes, 4 KiB aligned
+  std::uint64_t size;   ///< bytes, multiple of 4 KiB
+  std::uint64_t label;  ///< number of the file
+};
+
+/// An iommufd: the domains (HWPTs) of it that were marked.
+struct Iommufd {
+  ObjectHeader header;
+  std::uint64_t count;  ///< of them
+  std::uint64_t hwpts;  ///< first page of the Hwpt array
+};
+struct Hwpt {
+  ObjectHeader header;
+  std::uint64_t token;      ///< by which userspace asks for it, unique in its iommufd
+  std::uint64_t domain;     ///< physical address of the Domain record
+  std::uint64_t reclaimed;  ///< belongs to the incoming image; zero in the image
+  std::uint64_t label;      ///< number of the domain
+};
+
+/// A device file: the attachment is in the Device record.
+struct VfioDevice {
+  ObjectHeader header;
+  std::uint32_t bdf;
+  std::uint32_t pci_segment;  ///< 0
+  std::uint64_t reset_works;  ///< 1: the device can be reset by its function
+  std::uint64_t iommufd;      ///< token of its iommufd's file; v1 of the series keeps 32 bits of it
+  std::uint64_t device;       ///< physical address of the Device record
 };
 
 static_assert(sizeof(ObjectHeader) == 8 && sizeof(ArrayPage) == 16);
-static_assert(sizeof(Root) == 80 && sizeof(IommuTop) == 64);
+static_assert(sizeof(Root) == 96 && sizeof(Flb) == 56 && sizeof(IommuTop) == 64);
 static_assert(sizeof(Domain) == 40 && sizeof(DeviceLink) == 24 && sizeof(Device) == 56 && sizeof(Unit) == 104);
-static_assert(sizeof(Session) == 24 && sizeof(File) == 40 && sizeof(MemoryFile) == 24);
+static_assert(sizeof(Session) == 24 && sizeof(File) == 56 && sizeof(MemoryFile) == 32);
+static_assert(sizeof(Iommufd) == 24 && sizeof(Hwpt) == 40 && sizeof(VfioDevice) == 40);
 
 template <typename T>
 inline constexpr std::uint64_t kCapacity = (kPageSize - sizeof(ArrayPage)) / sizeof(T);
@@ -159,19 +200,19 @@ constexpr PhysAddr slot_address(PhysAddr page, std::uint64_t slot) {
   return page + sizeof(ArrayPage) + slot * sizeof(T);
 }
 
-// ---- the tracker page --------------------------------------------------------------------------------------
-/// Byte address of the 64-bit tracker word for the page of `address`, and the page's bit in that word.
-constexpr PhysAddr tracker_word(PhysAddr tracker, PhysAddr address) {
-  return tracker + address / kPageSize / 64 * 8;
-}
-constexpr unsigned tracker_bit(PhysAddr address) {
-  return static_cast<unsigned>(address / kPageSize % 64);
+// ---- the tracker -------------------------------------------------------------------------------------------
+/// Address of the word of a leaf that has the page's bit; 0 when there is no such leaf, so the page is not preserved.
+/// `read64(address)` reads DRAM.
+template <typename Read64>
+PhysAddr tracker_word(Read64&& read64, PhysAddr tracker, PhysAddr address) {
+  const PhysAddr leaf = read64(platform::tracker::leaf_entry(tracker, address));
+  return leaf == 0 ? 0 : platform::tracker::word(leaf, address);
 }
 
 // ---- fields by name ----------------------------------------------------------------------------------------
 /// A field as messages and tools name it: "device[0].attachment_id", "iommu.version", "unit[0].root_table".
 struct FieldInfo {
-  std::string_view record;  ///< root, iommu, unit, domain, device, session, file, memory
+  std::string_view record;  ///< root, flb, iommu, unit, domain, device, session, file, memory, iommufd, hwpt, vfio
   std::string_view name;
   std::uint32_t offset;  ///< bytes from the start of the record
   std::uint32_t bytes;   ///< 4 or 8
@@ -180,6 +221,11 @@ struct FieldInfo {
 #define VTD_ABI_FIELD(record, type, member, name)              \
   FieldInfo {                                                  \
     record, name, offsetof(type, member), sizeof(type::member) \
+  }
+/// The first eight characters of a compatible string.
+#define VTD_ABI_COMPATIBLE(record, type)                \
+  FieldInfo {                                           \
+    record, "compatible", offsetof(type, compatible), 8 \
   }
 #define VTD_ABI_HEADER(record)                                                                                 \
   FieldInfo{record, "refcount", offsetof(ObjectHeader, refcount), sizeof(ObjectHeader::refcount)}, FieldInfo { \
@@ -193,11 +239,19 @@ struct FieldInfo {
 
 inline constexpr FieldInfo kFields[] = {
     VTD_ABI_FIELD("root", Root, magic, "magic"),
+    VTD_ABI_COMPATIBLE("root", Root),
     VTD_ABI_FIELD("root", Root, version, "version"),
     VTD_ABI_FIELD("root", Root, update_counter, "update_counter"),
-    VTD_ABI_FIELD("root", Root, iommu, "iommu"),
     VTD_ABI_FIELD("root", Root, sessions, "sessions"),
+    VTD_ABI_FIELD("root", Root, flbs, "flbs"),
     VTD_ABI_FIELD("root", Root, memory_files, "memory_files"),
+    VTD_ABI_FIELD("root", Root, iommufds, "iommufds"),
+    VTD_ABI_FIELD("root", Root, vfio_devices, "vfio_devices"),
+    VTD_ABI_HEADER("flb"),
+    VTD_ABI_COMPATIBLE("flb", Flb),
+    VTD_ABI_FIELD("flb", Flb, data, "data"),
+    VTD_ABI_FIELD("flb", Flb, count, "count"),
+    VTD_ABI_COMPATIBLE("iommu", IommuTop),
     VTD_ABI_FIELD("iommu", IommuTop, version, "version"),
     VTD_ABI_FIELD("iommu", IommuTop, units, "units"),
     VTD_ABI_FIELD("iommu", IommuTop, domains, "domains"),
@@ -227,16 +281,31 @@ inline constexpr FieldInfo kFields[] = {
     VTD_ABI_FIELD("session", Session, name, "name"),
     VTD_ABI_FIELD("session", Session, files, "files"),
     VTD_ABI_HEADER("file"),
+    VTD_ABI_COMPATIBLE("file", File),
     VTD_ABI_FIELD("file", File, token, "token"),
-    VTD_ABI_FIELD("file", File, kind, "kind"),
     VTD_ABI_FIELD("file", File, data, "data"),
-    VTD_ABI_FIELD("file", File, label, "label"),
     VTD_ABI_HEADER("memory"),
     VTD_ABI_FIELD("memory", MemoryFile, base, "base"),
     VTD_ABI_FIELD("memory", MemoryFile, size, "size"),
+    VTD_ABI_FIELD("memory", MemoryFile, label, "label"),
+    VTD_ABI_HEADER("iommufd"),
+    VTD_ABI_FIELD("iommufd", Iommufd, count, "count"),
+    VTD_ABI_FIELD("iommufd", Iommufd, hwpts, "hwpts"),
+    VTD_ABI_HEADER("hwpt"),
+    VTD_ABI_FIELD("hwpt", Hwpt, token, "token"),
+    VTD_ABI_FIELD("hwpt", Hwpt, domain, "domain"),
+    VTD_ABI_FIELD("hwpt", Hwpt, reclaimed, "reclaimed"),
+    VTD_ABI_FIELD("hwpt", Hwpt, label, "label"),
+    VTD_ABI_HEADER("vfio"),
+    VTD_ABI_FIELD("vfio", VfioDevice, bdf, "bdf"),
+    VTD_ABI_FIELD("vfio", VfioDevice, pci_segment, "pci_segment"),
+    VTD_ABI_FIELD("vfio", VfioDevice, reset_works, "reset_works"),
+    VTD_ABI_FIELD("vfio", VfioDevice, iommufd, "iommufd"),
+    VTD_ABI_FIELD("vfio", VfioDevice, device, "device"),
 };
 #undef VTD_ABI_FIELD
 #undef VTD_ABI_HEADER
+#undef VTD_ABI_COMPATIBLE
 #undef VTD_ABI_LINK
 
 constexpr const FieldInfo* find_field(std::string_view record, std::string_view name) {
@@ -245,15 +314,14 @@ constexpr const FieldInfo* find_field(std::string_view record, std::string_view 
   return nullptr;
 }
 
-/// Address of record `index` of the array `record` names, for tools: "file" counts through the first session.
-/// `read64(address)` reads DRAM. Nothing when the image has no such record; the walk is bounded.
+/// Address of record `index` of the array `record` names, for tools: "file" counts through the first session, "hwpt"
+/// through the first iommufd. `read64(address)` reads DRAM. Nothing when the image has no such record; every walk is
+/// bounded.
 template <typename Read64>
 std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_view record, std::uint64_t index) {
+  using Place = std::optional<PhysAddr>;
   if (root == 0) return std::nullopt;
-  if (record == "root") return root;
-  const PhysAddr top = read64(root + offsetof(Root, iommu));
-  if (record == "iommu") return top == 0 ? std::nullopt : std::optional<PhysAddr>(top);
-  const auto element = [&](PhysAddr page, std::uint64_t wanted, std::uint64_t bytes) -> std::optional<PhysAddr> {
+  const auto element = [&](PhysAddr page, std::uint64_t wanted, std::uint64_t bytes) -> Place {
     for (unsigned hops = 0; page != 0 && hops < kMaxArrayPages; ++hops) {
       const std::uint64_t count = read64(page + offsetof(ArrayPage, count));
       if (wanted < count) return page + sizeof(ArrayPage) + wanted * bytes;
@@ -262,14 +330,27 @@ std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_
     }
     return std::nullopt;
   };
-  if (record == "session") return element(read64(root + offsetof(Root, sessions)), index, sizeof(Session));
-  if (record == "memory") return element(read64(root + offsetof(Root, memory_files)), index, sizeof(MemoryFile));
+  const auto in_root = [&](std::size_t field, std::uint64_t n, std::uint64_t bytes) {
+    return element(read64(root + field), n, bytes);
+  };
+  if (record == "root") return root;
+  if (record == "flb") return in_root(offsetof(Root, flbs), index, sizeof(Flb));
+  if (record == "session") return in_root(offsetof(Root, sessions), index, sizeof(Session));
+  if (record == "memory") return in_root(offsetof(Root, memory_files), index, sizeof(MemoryFile));
+  if (record == "iommufd") return in_root(offsetof(Root, iommufds), index, sizeof(Iommufd));
+  if (record == "vfio") return in_root(offsetof(Root, vfio_devices), index, sizeof(VfioDevice));
   if (record == "file") {
-    const auto session = element(read64(root + offsetof(Root, sessions)), 0, sizeof(Session));
-    if (!session) return std::nullopt;
-    return element(read64(*session + offsetof(Session, files)), index, sizeof(File));
+    const Place session = in_root(offsetof(Root, sessions), 0, sizeof(Session));
+    return session ? element(read64(*session + offsetof(Session, files)), index, sizeof(File)) : std::nullopt;
   }
-  if (top == 0) return std::nullopt;
+  if (record == "hwpt") {
+    const Place fd = in_root(offsetof(Root, iommufds), 0, sizeof(Iommufd));
+    return fd ? element(read64(*fd + offsetof(Iommufd, hwpts)), index, sizeof(Hwpt)) : std::nullopt;
+  }
+  const Place flb = in_root(offsetof(Root, flbs), 0, sizeof(Flb));
+  if (!flb) return std::nullopt;
+  const PhysAddr top = read64(*flb + offsetof(Flb, data));
+  if (record == "iommu") return top;
   if (record == "unit") return element(read64(top + offsetof(IommuTop, units)), index, sizeof(Unit));
   if (record == "domain") return element(read64(top + offsetof(IommuTop, domains)), index, sizeof(Domain));
   if (record == "device") return element(read64(top + offsetof(IommuTop, devices)), index, sizeof(Device));

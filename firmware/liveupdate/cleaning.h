@@ -6,11 +6,9 @@
 
 namespace vtd::fw {
 
-enum class CleanInvalidation : std::uint8_t { kYes, kSkip };  ///< kSkip plants a bug
-
 /// Bus mastering off for every unpreserved device; then, unit by unit: a unit with preserved devices loses the context
-/// entries and root entries of everything else, is invalidated globally and goes on translating; any other unit is
-/// switched off. kTimeout, kFault from the unit.
-[[nodiscard]] Status clean_for_reset(Iommu& iommu, CleanInvalidation invalidation);
+/// entries and root entries of everything else, refuses page requests, is invalidated globally and goes on translating;
+/// any other unit is switched off. kTimeout, kFault from the unit.
+[[nodiscard]] Status clean_for_reset(Iommu& iommu);
 
 }  // namespace vtd::fw

@@ -53,4 +53,10 @@ void warm_reset(PhysAddr root, PhysAddr tracker) {
   hal::mmio_write64(kReset + reset::kCommand, static_cast<std::uint64_t>(reset::Kind::kWarm));
 }
 
+void crash_reset() {
+  namespace reset = platform::reset;
+  hal::flush_everything();
+  hal::mmio_write64(kReset + reset::kCommand, static_cast<std::uint64_t>(reset::Kind::kCrash));
+}
+
 }  // namespace vtd::fw

@@ -18,5 +18,7 @@ constexpr ImageLetter other(ImageLetter l) {
 
 /// Commands the warm reset with this handover root and tracker (0 and 0: nothing handed over). Does not return.
 void warm_reset(PhysAddr root, PhysAddr tracker);
+/// The same after a crash: nothing is handed over, no page is lost. Does not return.
+void crash_reset();
 
 }  // namespace vtd::fw

@@ -2,6 +2,8 @@
 #include "firmware/liveupdate/live_update.h"
 
 #include "firmware/hal/console.h"
+#include "firmware/hal/rules.h"
+#include "firmware/liveupdate/copy_tables.h"
 
 namespace vtd::fw {
 namespace {
@@ -21,28 +23,40 @@ void LiveUpdate::report_boot(Status status) {
   hal::mmio_write64(platform::kMailboxBase + mailbox::kBootStatus, static_cast<std::uint64_t>(status));
 }
 
-std::uint64_t LiveUpdate::policy() {
-  return hal::mmio_read64(platform::kMailboxBase + mailbox::kPolicy);
+/// Units that no image brought over.
+void LiveUpdate::start_units(bool after_crash) {
+  const TableMode mode = has_policy(platform::policy::kScalable) ? TableMode::kScalable : TableMode::kLegacy;
+  iommu_.for_each_unit([&](Unit& unit) {
+    if (incoming_.adopted(unit)) return;
+    const Hex base{unit.driver().base()};
+    if (after_crash && unit.driver().translating()) {
+      const Status s = copy_tables(iommu_, unit, mode);
+      hal::print("kdump: unit ", base, ": ", s);
+      if (ok(s)) return;  // else the old DMA can only be stopped
+    }
+    const Status s = unit.cold_start(mode, iommu_.allocator());
+    hal::print("boot: unit ", base, " root ", Hex{unit.root()}, ": ", s);
+    if (!ok(s)) hal::die("unit ", base, ": cannot be started: ", s);
+  });
 }
 
 void LiveUpdate::boot() {
   enter(LifecycleState::kBoot);
+  plan_failure();
   iommu_.enumerate();
   const PhysAddr handover = hal::mmio_read64(platform::kResetBase + platform::reset::kHandover);
   const bool have_image = handover != 0;
+  const bool after_crash = !have_image && has_policy(platform::policy::kCrashKernel);
+  if (after_crash) iommu_.allocator().only_crash_region();
   if (have_image) {
     enter(LifecycleState::kAdopting);
-    const bool checking = platform::policy::kVerify.get(policy()) != 0;
+    // The older forms of the series had no checks to choose.
+    const bool checking = has_policy(platform::policy::kVerify) && series() == platform::Series::kLatest;
     const PhysAddr tracker = hal::mmio_read64(platform::kResetBase + platform::reset::kTracker);
     incoming_.open(handover, tracker, checking ? Verify::kChecking : Verify::kTrusting);
     incoming_.adopt();
   }
-  iommu_.for_each_unit([&](Unit& unit) {
-    if (incoming_.adopted(unit)) return;
-    const Status s = unit.cold_start(iommu_.allocator());
-    hal::print("boot: unit ", Hex{unit.driver().base()}, " root ", Hex{unit.root()}, ": ", s);
-    if (!ok(s)) hal::die("unit ", Hex{unit.driver().base()}, ": cannot be started: ", s);
-  });
+  start_units(after_crash);
   if (have_image) incoming_.reattach();
   report_boot(Status::kOk);
   idle_ = have_image && !incoming_.unfinished() ? LifecycleState::kFinished : LifecycleState::kNormal;
@@ -78,8 +92,8 @@ Status LiveUpdate::close_session(std::uint64_t name) {
 Status LiveUpdate::preserve_memory(std::uint64_t session, std::uint64_t token, std::uint64_t memory) {
   return change_sessions([&] { return outgoing_.preserve_memory(session, token, memory); });
 }
-Status LiveUpdate::preserve_domain(std::uint64_t session, std::uint64_t token, std::uint64_t domain) {
-  return change_sessions([&] { return outgoing_.preserve_domain(session, token, domain); });
+Status LiveUpdate::preserve_iommufd(std::uint64_t session, std::uint64_t token) {
+  return change_sessions([&] { return outgoing_.preserve_iommufd(session, token); });
 }
 Status LiveUpdate::preserve_device(std::uint64_t session, std::uint64_t token, std::uint64_t sid) {
   return change_sessions([&] { return outgoing_.preserve_device(session, token, sid); });
@@ -91,6 +105,7 @@ Status LiveUpdate::unpreserve(std::uint64_t session, std::uint64_t token) {
 Status LiveUpdate::freeze() {
   if (!open_for_changes()) return Status::kInvalid;
   if (incoming_.unfinished()) return Status::kBusy;
+  if (const Status s = outgoing_.freeze(); !ok(s)) return s;
   outgoing_.seal(incoming_.update_counter() + 1);
   enter(LifecycleState::kFrozen);
   return Status::kOk;
@@ -104,8 +119,7 @@ Status LiveUpdate::unfreeze() {
 
 Status LiveUpdate::shutdown() {
   if (state_ != LifecycleState::kFrozen) return Status::kInvalid;
-  const bool skip = platform::policy::kSkipCleanInvalidation.get(policy()) != 0;
-  const Status s = clean_for_reset(iommu_, skip ? CleanInvalidation::kSkip : CleanInvalidation::kYes);
+  const Status s = clean_for_reset(iommu_);
   enter(LifecycleState::kCleaned);  // also after an error: entries are gone, only the reset is left
   return s;
 }
@@ -116,6 +130,27 @@ Status LiveUpdate::reboot() {
   enter(LifecycleState::kBlackout);
   warm_reset(outgoing_.root(), outgoing_.tracker().page());
   return Status::kFault;  // the reset controller did not take the command
+}
+
+Status LiveUpdate::crash() {
+  if (const Status s = place_image(other(image_)); !ok(s)) return s;
+  enter(LifecycleState::kBlackout);
+  crash_reset();
+  return Status::kFault;  // the reset controller did not take the command
+}
+
+Status LiveUpdate::suspend() {
+  if (!outgoing_.empty() && !rules().suspends_while_preserved) return Status::kBusy;
+  Status result = Status::kOk;
+  iommu_.for_each_unit([&](Unit& unit) {
+    if (ok(result)) result = unit.suspend();
+  });
+  return result;
+}
+
+Status LiveUpdate::reprobe(std::uint64_t unit) {
+  if (unit >= platform::kMaxUnits || !iommu_.unit(static_cast<unsigned>(unit)).present()) return Status::kNoEntry;
+  return incoming_.adopt_again(iommu_.unit(static_cast<unsigned>(unit)));
 }
 
 Status LiveUpdate::finish(std::uint64_t session) {

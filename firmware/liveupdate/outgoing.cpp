@@ -2,6 +2,8 @@
 // Sessions and files of the outgoing side, and the pages that hold their records.
 #include "firmware/liveupdate/outgoing.h"
 
+#include "firmware/hal/rules.h"
+
 namespace vtd::fw {
 
 Outgoing::SessionSlot* Outgoing::session(std::uint64_t name) {
@@ -39,6 +41,16 @@ Status Outgoing::unpreserve(std::uint64_t name, std::uint64_t token) {
   return Status::kOk;
 }
 
+Status Outgoing::freeze() {
+  // No file has anything left to write: what is preserved cannot change any more.
+  Status result = Status::kOk;
+  sessions_.for_each([&](const SessionSlot& s) {
+    for (std::size_t i = 0; i < s.count && ok(result); ++i)
+      if (fails(platform::FailPlace::kFreezeFile)) result = Status::kFault;
+  });
+  return result;
+}
+
 // ---- the three kinds of file ---------------------------------------------------------------------------------
 
 Status Outgoing::preserve_memory(std::uint64_t name, std::uint64_t token, std::uint64_t id) {
@@ -48,58 +60,76 @@ Status Outgoing::preserve_memory(std::uint64_t name, std::uint64_t token, std::u
   Status result = file == nullptr ? Status::kNoEntry : file->record != 0 ? Status::kBusy : Status::kOk;
   if (ok(result)) {
     const PhysAddr record = write_memory(*file);
-    result = record == 0 ? Status::kNoMemory : add_file(*s, {token, abi::FileKind::kMemory, id, record, 0});
+    result = record == 0 ? Status::kNoMemory : add_file(*s, {token, FileKind::kMemory, id, record, 0});
     if (!ok(result) && record != 0) drop_memory(*file);
   }
   release_if_unused();
   return result;
 }
 
-Status Outgoing::preserve_domain(std::uint64_t name, std::uint64_t token, std::uint64_t id) {
+Status Outgoing::check_domain(const SessionSlot& s, const Domain& domain) {
+  if (domain.record != 0) return Status::kBusy;
+  if (has_policy(platform::policy::kSkipMemoryCheck)) return Status::kOk;
+  return maps_only_preserved_memory(s, domain) ? Status::kOk : Status::kNoEntry;
+}
+
+Status Outgoing::preserve_iommufd(std::uint64_t name, std::uint64_t token) {
   SessionSlot* s = nullptr;
   if (const Status st = begin_file(name, token, s); !ok(st)) return st;
-  Domain* domain = iommu_.domain(id);
   Status result = Status::kOk;
-  if (domain == nullptr) {
-    result = Status::kNoEntry;
-  } else if (domain->mutability == Mutability::kFreeOnly) {
-    result = Status::kInvalid;
-  } else if (domain->record != 0) {
-    result = Status::kBusy;
-  } else if (!maps_only_preserved_memory(*s, *domain)) {
-    result = Status::kNoEntry;
-  }
-  if (ok(result)) result = need_iommu();
+  // First everything is made immutable and checked, so that nothing changes under the walks that follow.
+  iommu_.for_each_domain([&](Domain& d) {
+    if (!d.marked || !ok(result)) return;
+    result = check_domain(*s, d);
+    if (ok(result)) d.mutability = Mutability::kImmutable;
+  });
+  if (ok(result)) result = get_flb();
   if (ok(result)) {
-    domain->mutability = Mutability::kImmutable;  // first, so that nothing changes under the walk
-    const PhysAddr record = write_domain(*domain);
-    result = record == 0 ? Status::kNoMemory : add_file(*s, {token, abi::FileKind::kDomain, id, record, 0});
-    if (!ok(result) && record != 0) drop_domain(*domain);
-    if (!ok(result)) domain->mutability = Mutability::kMutable;
+    PhysAddr record = 0;
+    result = write_iommufd(record);
+    if (ok(result)) result = add_file(*s, {token, FileKind::kIommufd, 0, record, 0});
+    if (!ok(result)) {
+      if (record != 0) drop_iommufd(record);
+      put_flb();
+    }
   }
-  release_iommu_if_unused();
+  if (!ok(result))
+    iommu_.for_each_domain([&](Domain& d) {
+      if (d.marked && d.record == 0 && d.mutability == Mutability::kImmutable) d.mutability = Mutability::kMutable;
+    });
   release_if_unused();
   return result;
+}
+
+const Outgoing::FileSlot* Outgoing::iommufd_of(const SessionSlot& s) const {
+  for (std::size_t i = 0; i < s.count; ++i)
+    if (s.files[i].kind == FileKind::kIommufd) return &s.files[i];
+  return nullptr;
+}
+
+Status Outgoing::check_device(const SessionSlot& s, const Device* device) const {
+  if (device == nullptr) return Status::kNoEntry;
+  if (!device->pci) return Status::kNotSupported;
+  const Domain* domain = device->own.domain;
+  if (domain != nullptr && domain->stage() == Stage::kNested) return Status::kNotSupported;
+  if (device->uses_pasids() && !rules().ignores_other_pasids) return Status::kNotSupported;
+  const bool preserved = domain != nullptr && domain->marked && domain->record != 0 && iommufd_of(s) != nullptr;
+  if (device->record != 0 || device->owner.kind != Owner::Kind::kClaimed || !preserved) return Status::kInvalid;
+  return Status::kOk;
 }
 
 Status Outgoing::preserve_device(std::uint64_t name, std::uint64_t token, std::uint64_t sid) {
   SessionSlot* s = nullptr;
   if (const Status st = begin_file(name, token, s); !ok(st)) return st;
   Device* device = iommu_.device(sid);
-  Status result = Status::kOk;
-  if (device == nullptr) {
-    result = Status::kNoEntry;
-  } else {
-    const Domain* domain = device->domain;
-    bool domain_here = false;
-    for (std::size_t i = 0; domain != nullptr && i < s->count; ++i)
-      domain_here = domain_here || (s->files[i].kind == abi::FileKind::kDomain && s->files[i].object == domain->record);
-    if (device->record != 0 || device->owner.kind != Owner::Kind::kClaimed || !domain_here) result = Status::kInvalid;
-  }
+  Status result = check_device(*s, device);
   if (ok(result)) {
-    const PhysAddr record = write_device(*device);
-    result = record == 0 ? Status::kNoMemory : add_file(*s, {token, abi::FileKind::kDevice, sid, record, 0});
-    if (!ok(result) && record != 0) drop_device(*device);
+    PhysAddr record = 0;
+    result = write_vfio(*device, *iommufd_of(*s), record);
+    if (ok(result)) {
+      result = add_file(*s, {token, FileKind::kDevice, sid, record, 0});
+      if (!ok(result)) drop_vfio(*device, record);
+    }
   }
   release_if_unused();
   return result;
@@ -116,7 +146,7 @@ Status Outgoing::begin_file(std::uint64_t name, std::uint64_t token, SessionSlot
   return need_root();
 }
 
-Status Outgoing::add_file(SessionSlot& s, const FileSlot& file) {
+Status Outgoing::add_file(SessionSlot& s, FileSlot file) {
   if (s.record == 0) {
     s.first_page = pages_.allocate();
     if (s.first_page == 0) return Status::kNoMemory;
@@ -128,37 +158,31 @@ Status Outgoing::add_file(SessionSlot& s, const FileSlot& file) {
       return Status::kNoMemory;
     }
   }
-  FileSlot& slot = s.files[s.count];
-  slot = file;
-  slot.record =
-      append_record(s.first_page, abi::File{{1, 0}, file.token, file.kind, 0, file.object, file.label}, pages_);
-  if (slot.record == 0) {
+  file.record = append_record(s.first_page, abi::File{{1, 0}, handler_of(file.kind), file.token, file.object}, pages_);
+  if (file.record == 0) {
     if (s.count == 0) end_session_record(s);
     return Status::kNoMemory;
   }
-  ++s.count;
+  s.files[s.count++] = file;
   return Status::kOk;
 }
 
 void Outgoing::drop_file(const FileSlot& file) {
   mark_deleted(file.record);
   switch (file.kind) {
-    case abi::FileKind::kMemory:
+    case FileKind::kMemory:
       drop_memory(*iommu_.memory(file.label));
       break;
-    case abi::FileKind::kDevice:
-      drop_device(*iommu_.device(file.label));
+    case FileKind::kDevice:
+      drop_vfio(*iommu_.device(file.label), file.object);
       break;
-    case abi::FileKind::kDomain: {
-      Domain& domain = *iommu_.domain(file.label);
-      drop_domain(domain);
-      domain.mutability = Mutability::kMutable;
+    case FileKind::kIommufd:
+      drop_iommufd(file.object);
+      put_flb();
       break;
-    }
-    case abi::FileKind::kInvalid:
+    case FileKind::kUnknown:
       break;
   }
-  release_iommu_if_unused();
 }
 
 void Outgoing::end_session_record(SessionSlot& s) {
@@ -171,63 +195,29 @@ void Outgoing::end_session_record(SessionSlot& s) {
 
 Status Outgoing::need_root() {
   if (root_ != 0) return Status::kOk;
-  const PhysAddr bitmap = iommu_.allocator().allocate();
-  if (bitmap == 0) return Status::kNoMemory;
-  tracker_ = Tracker(bitmap);
-  if (const Status s = tracker_.preserve(bitmap); !ok(s)) return s;
-  root_ = pages_.allocate();
-  abi::Root root{abi::Root::kMagic, abi::kRootCompatible, abi::Root::kVersion, 0, 0, 0, 0, 0};
-  root.sessions = pages_.allocate();
-  root.memory_files = pages_.allocate();
-  if (root_ == 0 || root.sessions == 0 || root.memory_files == 0) {
-    if (root.sessions != 0) pages_.release(root.sessions);
-    if (root_ != 0) pages_.release(root_);
-    iommu_.allocator().release(bitmap);
-    tracker_ = Tracker();
-    root_ = 0;
+  if (const Status s = tracker_.create(iommu_.allocator()); !ok(s)) return s;
+  std::array<PhysAddr, 6> page{};
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    page[i] = pages_.allocate();
+    if (page[i] != 0) continue;
+    while (i-- > 0) pages_.release(page[i]);
+    tracker_.destroy(iommu_.allocator());
     return Status::kNoMemory;
   }
-  hal::store(root_, root);
+  root_ = page[0];
+  hal::store(root_, abi::Root{abi::Root::kMagic, abi::kRootCompatible, abi::Root::kVersion, 0, 0, page[1], page[2],
+                              page[3], page[4], page[5]});
   return Status::kOk;
 }
 
 void Outgoing::release_if_unused() {
   if (root_ == 0 || sessions_.find([](const SessionSlot& s) { return s.count != 0; }) != nullptr) return;
   const auto root = hal::load<abi::Root>(root_);
-  release_chain(root.sessions, pages_);
-  release_chain(root.memory_files, pages_);
+  for (const PhysAddr chain : {root.sessions, root.flbs, root.memory_files, root.iommufds, root.vfio_devices})
+    release_chain(chain, pages_);
   pages_.release(root_);
   root_ = 0;
-  const PhysAddr bitmap = tracker_.page();
-  tracker_.unpreserve(bitmap);
-  tracker_ = Tracker();
-  iommu_.allocator().release(bitmap);
-}
-
-Status Outgoing::need_iommu() {
-  if (iommu_top_ != 0) return Status::kOk;
-  std::array<PhysAddr, 4> page{};
-  for (std::size_t i = 0; i < page.size(); ++i) {
-    page[i] = pages_.allocate();
-    if (page[i] != 0) continue;
-    while (i-- > 0) pages_.release(page[i]);
-    return Status::kNoMemory;
-  }
-  hal::store(page[0], abi::IommuTop{abi::kIommuCompatible, abi::IommuTop::kVersion, 0, page[1], page[2], page[3]});
-  iommu_top_ = page[0];
-  hal::write64(root_ + offsetof(abi::Root, iommu), iommu_top_);
-  return Status::kOk;
-}
-
-void Outgoing::release_iommu_if_unused() {
-  if (iommu_top_ == 0 || iommu_files_ != 0) return;
-  const auto top = hal::load<abi::IommuTop>(iommu_top_);
-  release_chain(top.units, pages_);
-  release_chain(top.domains, pages_);
-  release_chain(top.devices, pages_);
-  pages_.release(iommu_top_);
-  iommu_top_ = 0;
-  hal::write64(root_ + offsetof(abi::Root, iommu), 0);
+  tracker_.destroy(iommu_.allocator());
 }
 
 void Outgoing::seal(std::uint64_t update_counter) {

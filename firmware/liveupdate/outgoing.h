@@ -4,6 +4,7 @@
 #pragma once
 
 #include "firmware/iommu/iommu.h"
+#include "firmware/liveupdate/files.h"
 #include "firmware/liveupdate/record_array.h"
 
 namespace vtd::fw {
@@ -11,7 +12,7 @@ namespace vtd::fw {
 class Outgoing {
  public:
   static constexpr std::size_t kMaxSessions = 8;
-  static constexpr std::size_t kMaxFiles = 32;  ///< of one session
+  static constexpr std::size_t kMaxFiles = 128;  ///< of one session
 
   explicit Outgoing(Iommu& iommu) : iommu_(iommu), pages_(iommu.allocator(), tracker_) {}
 
@@ -22,26 +23,30 @@ class Outgoing {
 
   /// kNoEntry: no such session or file; kExists: the token is taken; kBusy: preserved already.
   [[nodiscard]] Status preserve_memory(std::uint64_t session, std::uint64_t token, std::uint64_t memory);
-  /// As above; kNoEntry also when memory it maps is not preserved in this session; kInvalid: a restored domain.
-  [[nodiscard]] Status preserve_domain(std::uint64_t session, std::uint64_t token, std::uint64_t domain);
-  /// kInvalid: its domain is not preserved in this session, no owner, or it has a preserved or incoming record.
+  /// Every marked domain. As above; kNoEntry also when memory that one maps is not preserved in this session.
+  [[nodiscard]] Status preserve_iommufd(std::uint64_t session, std::uint64_t token);
+  /// kNotSupported: not a PCI device, a nested domain, or attached with other PASIDs; kInvalid: its domain is not
+  /// preserved in this session, it has no owner, or a preserved or incoming record.
   [[nodiscard]] Status preserve_device(std::uint64_t session, std::uint64_t token, std::uint64_t sid);
   /// The newest file only, else kInvalid. kNoEntry: no such session or token.
   [[nodiscard]] Status unpreserve(std::uint64_t session, std::uint64_t token);
 
+  /// Calls the freeze callback of every file, oldest first. A failure unfreezes those before it: kFault.
+  [[nodiscard]] Status freeze();
   [[nodiscard]] bool empty() const { return root_ == 0; }
   [[nodiscard]] PhysAddr root() const { return root_; }
   [[nodiscard]] const Tracker& tracker() const { return tracker_; }
+  [[nodiscard]] std::uint64_t flb_references() const { return iommufds_; }
   /// Writes the last word of the root, just before the reset.
   void seal(std::uint64_t update_counter);
 
  private:
   struct FileSlot {
     std::uint64_t token = 0;
-    abi::FileKind kind = abi::FileKind::kInvalid;
-    std::uint64_t label = 0;
-    PhysAddr object = 0;  ///< MemoryFile, Domain or Device record
-    PhysAddr record = 0;  ///< File record
+    FileKind kind = FileKind::kUnknown;
+    std::uint64_t label = 0;  ///< memory: its number; device: its requester id
+    PhysAddr object = 0;      ///< MemoryFile, Iommufd or VfioDevice record
+    PhysAddr record = 0;      ///< File record
   };
   struct SessionSlot {
     std::uint64_t name = 0;
@@ -54,35 +59,46 @@ class Outgoing {
   [[nodiscard]] SessionSlot* session(std::uint64_t name);
   /// Session and token checks, and the structures that the first file needs.
   [[nodiscard]] Status begin_file(std::uint64_t name, std::uint64_t token, SessionSlot*& out);
-  [[nodiscard]] Status add_file(SessionSlot& session, const FileSlot& file);
+  [[nodiscard]] Status add_file(SessionSlot& session, FileSlot file);
   void drop_file(const FileSlot& file);
   void end_session_record(SessionSlot& session);
   void release_if_unused();
-
   [[nodiscard]] Status need_root();
-  [[nodiscard]] Status need_iommu();
-  void release_iommu_if_unused();
+  [[nodiscard]] Status check_domain(const SessionSlot& session, const Domain& domain);
+  [[nodiscard]] Status check_device(const SessionSlot& session, const Device* device) const;
+  [[nodiscard]] const FileSlot* iommufd_of(const SessionSlot& session) const;
 
+  // ---- records (outgoing_records.cpp) ----
+  [[nodiscard]] Status keep(PhysAddr page, std::uint64_t bytes = kPageSize);
+  [[nodiscard]] Status get_flb();
+  void put_flb();
   [[nodiscard]] PhysAddr write_memory(MemoryFile& file);
-  [[nodiscard]] PhysAddr write_domain(Domain& domain);
-  [[nodiscard]] PhysAddr write_device(Device& device);
   void drop_memory(MemoryFile& file);
+  [[nodiscard]] Status write_iommufd(PhysAddr& record);
+  void drop_iommufd(PhysAddr record);
+  [[nodiscard]] Status write_domain(Domain& domain);
   void drop_domain(Domain& domain);
+  [[nodiscard]] Status write_vfio(Device& device, const FileSlot& iommufd, PhysAddr& record);
+  void drop_vfio(Device& device, PhysAddr record);
+  [[nodiscard]] Status write_device(Device& device);
   void drop_device(Device& device);
   [[nodiscard]] bool maps_only_preserved_memory(const SessionSlot& session, const Domain& domain);
-  [[nodiscard]] bool mark_tables(const PageTable& table);
+  [[nodiscard]] Status mark_tables(const PageTable& table);
   void unmark_tables(const PageTable& table, std::uint64_t pages);
+  [[nodiscard]] Status mark_pasids(const PasidTable& table);
+  void unmark_pasids(const PasidTable& table, std::uint64_t pages);
   [[nodiscard]] Status get_unit(Unit& unit);
   void put_unit(Unit& unit);
-  [[nodiscard]] Status mark_context_table(Unit& unit, std::uint8_t bus);
-  void unmark_context_table(Unit& unit, std::uint8_t bus);
+  [[nodiscard]] Status mark_context_tables(Unit& unit, const Device& device);
+  void unmark_context_tables(Unit& unit, const Device& device);
 
   Iommu& iommu_;
   Tracker tracker_;
   PreservedPages pages_;
   PhysAddr root_ = 0;
-  PhysAddr iommu_top_ = 0;
-  unsigned iommu_files_ = 0;  ///< domains and devices preserved
+  PhysAddr flb_ = 0;        ///< Flb record of the IOMMU state, 0 when there is none
+  PhysAddr iommu_top_ = 0;  ///< its data
+  unsigned iommufds_ = 0;   ///< files that depend on it
   Pool<SessionSlot, kMaxSessions> sessions_;
 };
 

@@ -2,6 +2,7 @@
 // Chains of pages of records (abi::ArrayPage): append on the outgoing side, bounded reading on the incoming one.
 #pragma once
 
+#include "firmware/hal/policy.h"
 #include "firmware/iommu/page_allocator.h"
 #include "firmware/liveupdate/abi.h"
 #include "firmware/liveupdate/tracker.h"
@@ -34,6 +35,7 @@ class PreservedPages {
 /// Appends `record`; a full last page gets a successor. Address of the slot, or 0 when memory is out.
 template <typename T>
 [[nodiscard]] PhysAddr append_record(PhysAddr first_page, const T& record, PreservedPages& pages) {
+  if (fails(platform::FailPlace::kAppendRecord)) return 0;
   PhysAddr page = first_page;
   auto header = hal::load<abi::ArrayPage>(page);
   while (header.next != 0) {
@@ -60,7 +62,8 @@ template <typename T, typename Function>
 void for_each_record(PhysAddr first_page, Function&& f) {
   std::uint64_t index = 0;
   PhysAddr page = first_page;
-  const auto readable = [](PhysAddr at) { return at != 0 && is_aligned(at, kPageSize) && Tracker::in_dram(at); };
+  const std::uint64_t memory = hal::memory_size();
+  const auto readable = [memory](PhysAddr at) { return at != 0 && is_aligned(at, kPageSize) && at < memory; };
   for (unsigned hops = 0; readable(page) && hops < abi::kMaxArrayPages; ++hops) {
     const auto header = hal::load<abi::ArrayPage>(page);
     const std::uint64_t count = header.count < abi::kCapacity<T> ? header.count : abi::kCapacity<T>;

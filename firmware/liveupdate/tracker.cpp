@@ -1,37 +1,67 @@
 // SPDX-License-Identifier: MIT
 #include "firmware/liveupdate/tracker.h"
 
-#include <algorithm>
-
 namespace vtd::fw {
-namespace {
 
-/// Calls f(word address, mask) for each bitmap word that [base, base + bytes) touches; stops when f returns false.
 template <typename Function>
-bool each_word(PhysAddr tracker, PhysAddr base, std::uint64_t bytes, Function&& f) {
+bool Tracker::each_word(PhysAddr base, std::uint64_t bytes, Function&& f) const {
   const PhysAddr end = base + bytes;
   for (PhysAddr at = base; at < end;) {
-    const unsigned first = abi::tracker_bit(at);
+    const unsigned first = platform::tracker::bit_of(at);
     const auto pages = static_cast<unsigned>(std::min<std::uint64_t>((end - at) / kPageSize, 64 - first));
-    if (!f(abi::tracker_word(tracker, at), bit_range(first + pages - 1, first))) return false;
+    if (!f(word(at), bit_range(first + pages - 1, first))) return false;
     at += pages * kPageSize;
   }
   return true;
 }
 
-bool valid_range(PhysAddr base, std::uint64_t bytes) {
-  return bytes != 0 && is_aligned(base, kPageSize) && is_aligned(bytes, kPageSize) && Tracker::in_dram(base) &&
-         bytes <= platform::kDramSize && Tracker::in_dram(base + bytes - 1);
+bool Tracker::valid_range(PhysAddr base, std::uint64_t bytes) const {
+  return bytes != 0 && is_aligned(base, kPageSize) && is_aligned(bytes, kPageSize) && in_dram(base) &&
+         bytes <= memory_ && in_dram(base + bytes - 1);
 }
 
-}  // namespace
+Status Tracker::create(PageAllocator& allocator) {
+  memory_ = hal::memory_size();
+  top_ = allocator.allocate();
+  if (top_ == 0) return Status::kNoMemory;
+  // All leaves at once: preserving a page can then never run out of memory.
+  for (PhysAddr at = 0; at < memory_; at += platform::tracker::kLeafSpan) {
+    const PhysAddr leaf = allocator.allocate();
+    if (leaf == 0) {
+      destroy(allocator);
+      return Status::kNoMemory;
+    }
+    hal::write64(platform::tracker::leaf_entry(top_, at), leaf);
+  }
+  for_each_own([&](PhysAddr page) { static_cast<void>(preserve(page)); });
+  return Status::kOk;
+}
+
+void Tracker::reclaim_own() {
+  for_each_own([&](PhysAddr) { ++reclaimed_; });
+}
+
+void Tracker::destroy(PageAllocator& allocator) {
+  if (top_ == 0) return;
+  for_each_own([&](PhysAddr page) { allocator.release(page); });
+  top_ = 0;
+}
+
+bool Tracker::well_formed() const {
+  bool good = true;
+  for (PhysAddr at = 0; at < memory_; at += platform::tracker::kLeafSpan) {
+    const PhysAddr leaf = hal::read64(platform::tracker::leaf_entry(top_, at));
+    good = good && is_aligned(leaf, kPageSize) && in_dram(leaf);
+  }
+  return good;
+}
 
 Status Tracker::preserve(PhysAddr base, std::uint64_t bytes) {
   if (!valid_range(base, bytes)) return Status::kInvalid;
   const bool free =
-      each_word(page_, base, bytes, [](PhysAddr at, std::uint64_t mask) { return (hal::read64(at) & mask) == 0; });
+      each_word(base, bytes, [](PhysAddr at, std::uint64_t mask) { return (hal::read64(at) & mask) == 0; });
   if (!free) return Status::kExists;
-  each_word(page_, base, bytes, [](PhysAddr at, std::uint64_t mask) {
+  each_word(base, bytes, [](PhysAddr at, std::uint64_t mask) {
     hal::write64(at, hal::read64(at) | mask);
     return true;
   });
@@ -39,15 +69,15 @@ Status Tracker::preserve(PhysAddr base, std::uint64_t bytes) {
 }
 
 void Tracker::unpreserve(PhysAddr base, std::uint64_t bytes) {
-  each_word(page_, base, bytes, [](PhysAddr at, std::uint64_t mask) {
+  each_word(base, bytes, [](PhysAddr at, std::uint64_t mask) {
     hal::write64(at, hal::read64(at) & ~mask);
     return true;
   });
 }
 
 bool Tracker::preserved(PhysAddr base, std::uint64_t bytes) const {
-  return page_ != 0 && valid_range(base, bytes) && each_word(page_, base, bytes, [](PhysAddr at, std::uint64_t mask) {
-           return (hal::read64(at) & mask) == mask;
+  return top_ != 0 && valid_range(base, bytes) && each_word(base, bytes, [](PhysAddr at, std::uint64_t mask) {
+           return at != 0 && (hal::read64(at) & mask) == mask;
          });
 }
 
@@ -59,10 +89,11 @@ bool Tracker::reclaim(PhysAddr base, std::uint64_t bytes) {
 }
 
 std::uint64_t Tracker::count() const {
-  if (page_ == 0) return 0;
+  if (top_ == 0) return 0;
   std::uint64_t pages = 0;
-  for (std::uint64_t at = 0; at < kBytes; at += 8)
-    for (std::uint64_t word = hal::read64(page_ + at); word != 0; word &= word - 1) ++pages;
+  for (PhysAddr at = 0; at < memory_; at += kBlock)
+    if (const PhysAddr word_at = word(at); word_at != 0)
+      for (std::uint64_t word = hal::read64(word_at); word != 0; word &= word - 1) ++pages;
   return pages;
 }
 

@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint64_t code(auto value) {
   return static_cast<std::uint64_t>(value);
 }
+constexpr unsigned kInvalidateQueueDepth = 1;  ///< of a device: invalidations that may be on their way to it
 constexpr std::uint64_t kQueueErrors = fsts::kIQE.mask() | fsts::kICE.mask() | fsts::kITE.mask();
 }  // namespace
 
@@ -15,15 +16,24 @@ void InvalidationQueue::program() {
   tail_ = 0;
   hal::write32(status_, 0);
   registers_.write(RegId::kIQT, 0);
-  registers_.write(RegId::kIQA, iq::kIQA.in_place(ring_));
+  registers_.write(RegId::kIQA, iq::kIQA.in_place(ring_) | iq::kDW.of(width_ == DescriptorWidth::k256 ? 1 : 0));
 }
 
 void InvalidationQueue::push(const Record128& descriptor) {
-  const PhysAddr slot = ring_ + tail_ * std::uint64_t{kDescriptorBytes128};
-  hal::write64(slot, descriptor.words[0]);
-  hal::write64(slot + 8, descriptor.words[1]);
-  hal::flush(slot, kDescriptorBytes128);
-  tail_ = (tail_ + 1) % kDescriptors;
+  const PhysAddr slot = ring_ + tail_ * std::uint64_t{bytes()};
+  for (unsigned at = 0; at < bytes(); at += 8) hal::write64(slot + at, at < 16 ? descriptor.words[at / 8] : 0);
+  hal::flush(slot, bytes());
+  tail_ = (tail_ + 1) % (static_cast<unsigned>(kPageSize) / bytes());
+}
+
+void InvalidationQueue::submit() const {
+  // The field counts in units of 16 bytes; descriptors of 32 bytes take two.
+  registers_.write(RegId::kIQT, iq::kQT.of(std::uint64_t{tail_} * (bytes() / kDescriptorBytes128)));
+}
+
+void InvalidationQueue::leave(const Record128& descriptor) {
+  push(descriptor);
+  submit();
 }
 
 Record128 InvalidationQueue::next_wait() {
@@ -37,7 +47,7 @@ Record128 InvalidationQueue::next_wait() {
 Status InvalidationQueue::execute(const Record128& descriptor) {
   push(descriptor);
   push(next_wait());
-  registers_.write(RegId::kIQT, iq::kQT.of(tail_));
+  submit();
   std::uint64_t errors = 0;
   const Status waited = hal::poll([&] {
     if (hal::read32(status_) == sequence_) return true;
@@ -65,6 +75,44 @@ Record128 describe(const IotlbInvalidation& what, std::uint64_t cap) {
   d.set(iotlb::kDR, cap::kDRD.get(cap)).set(iotlb::kDW, cap::kDWD.get(cap));
   d.set(descriptor::kDID, what.domain.value);
   return d.set(iotlb::kAM, what.address_mask).set_address(iotlb::kADDR, what.address);
+}
+
+Record128 describe(const PasidInvalidation& what) {
+  Record128 d;
+  d.set(descriptor::kTYPE, code(DescriptorType::kPasidCache)).set(descriptor::kG, code(what.granularity));
+  return d.set(descriptor::kDID, what.domain.value).set(descriptor::pasid_cache::kPASID, what.pasid);
+}
+
+Record128 describe(const PasidIotlbInvalidation& what) {
+  namespace piotlb = descriptor::pasid_iotlb;
+  Record128 d;
+  d.set(descriptor::kTYPE, code(DescriptorType::kPasidIotlb)).set(descriptor::kG, code(what.granularity));
+  d.set(descriptor::kDID, what.domain.value).set(piotlb::kPASID, what.pasid);
+  return d.set(piotlb::kAM, what.address_mask).set_address(piotlb::kADDR, what.address);
+}
+
+Record128 describe(const DeviceTlbInvalidation& what) {
+  // S with every address bit set: the whole address space (PCIe ATS, table of invalidation ranges).
+  constexpr std::uint64_t kEverything = ~std::uint64_t{0};
+  Record128 d;
+  if (what.pasid == 0) {
+    namespace tlb = descriptor::device_tlb;
+    d.set(descriptor::kTYPE, code(DescriptorType::kDeviceTlb)).set(tlb::kSID, what.source.value);
+    d.set(tlb::kMIP, kInvalidateQueueDepth).set(tlb::kS, 1);
+    return d.set_address(tlb::kADDR, tlb::kADDR.in_place(kEverything >> 1));
+  }
+  namespace tlb = descriptor::pasid_device_tlb;
+  d.set(descriptor::kTYPE, code(DescriptorType::kPasidDeviceTlb)).set(tlb::kSID, what.source.value);
+  d.set(tlb::kMIP, kInvalidateQueueDepth).set(tlb::kPASID, what.pasid).set(tlb::kS, 1);
+  return d.set_address(tlb::kADDR, tlb::kADDR.in_place(kEverything >> 1));
+}
+
+Record128 describe(const PageResponse& what) {
+  namespace response = descriptor::page_group_response;
+  Record128 d;
+  d.set(descriptor::kTYPE, code(DescriptorType::kPageGroupResponse)).set(response::kPP, what.has_pasid ? 1 : 0);
+  d.set(response::kRC, what.code).set(response::kSID, what.source.value).set(response::kPASID, what.pasid);
+  return d.set(response::kLPIG, 1).set(response::kPRGI, what.group);
 }
 
 Status invalidate_by_register(const Registers& registers, const ContextInvalidation& what) {

@@ -310,6 +310,8 @@ class Loader {
     if (s.kind == "domain") declare(node, s.params.text("name"), "domain", domain_names_);
     if (s.kind == "memory") memory(node, s);
     if (s.kind == "map") map(node, s);
+    if (s.kind == "domain" && (s.params.text("stage") == "nested") != s.params.has("parent"))
+      mistake(node, "a nested domain needs a parent, and no other has one");
     if ((s.kind == "dma" || s.kind == "repeat_dma") && s.params.has("expect")) {
       const std::string expected = s.params.text("expect");
       if (expected != "ok" && !parse_reason(expected)) unknown_reason(node["expect"], expected);

@@ -10,9 +10,10 @@ namespace {
 
 constexpr std::uint64_t kPage = 4096;
 constexpr std::string_view kStatuses =
-    "OK|EINVAL|EBUSY|EOPNOTSUPP|ENOENT|EPERM|EEXIST|EADDRINUSE|ENODATA|ENOMEM|ETIMEDOUT|EFAULT|FATAL";
+    "OK|EINVAL|EBUSY|EOPNOTSUPP|ENOENT|EPERM|EEXIST|EADDRINUSE|ENODATA|ENOMEM|ETIMEDOUT|EFAULT|FATAL|ENODEV";
 constexpr std::string_view kQueries =
-    "lifecycle|device_did|device_owner|preserved_pages|did_use_count|unit_record|domain_tables";
+    "lifecycle|device_did|device_owner|preserved_pages|did_use_count|unit_record|domain_tables|device_entry|allocator|"
+    "session|flb|updates";
 
 Param text(const char* name, const char* help) {
   return {name, Type::kText, true, help};
@@ -34,6 +35,9 @@ Param session() {
 }
 Param token() {
   return {"token", Type::kNumber, true, "token, unique in the session"};
+}
+Param pasid() {
+  return {"pasid", Type::kNumber, false, "of the requests; those without by default", {}, 1, 0xFFFFF};
 }
 Param pages(const char* what, bool required, const char* help) {
   return {what, Type::kNumber, required, help, {}, 0, ~std::uint64_t{0}, kPage};
@@ -57,7 +61,15 @@ std::vector<Spec> make_steps() {
        {name("name", "name"), size(), pages("at", false, "physical address; the next free one by default"), expect()}},
       {"domain",
        "creates a domain",
-       {name("name", "name"), {"levels", Type::kNumber, false, "paging levels, 4 by default", {}, 3, 5}, expect()}},
+       {name("name", "name"),
+        {"levels", Type::kNumber, false, "paging levels, 4 by default", {}, 3, 5},
+        {"stage", Type::kChoice, false, "of its tables, second by default", "second|first|nested"},
+        {"parent", Type::kDomain, false, "nested: whose second stage it is over"},
+        expect()}},
+      {"mark_domain",
+       "marks a domain to be preserved with its iommufd",
+       {domain(), {"token", Type::kNumber, true, "by which userspace will ask for it"}, expect()}},
+      {"destroy_domain", "frees a domain that nothing is attached to", {domain(), expect()}},
       {"map",
        "maps memory into a domain",
        {domain(),
@@ -69,9 +81,9 @@ std::vector<Spec> make_steps() {
         {"leaf", Type::kChoice, false, "largest page, 4K by default", "4K|2M|1G"},
         expect()}},
       {"unmap", "unmaps a range of a domain", {domain(), pages("iova", true, "first input address"), size(), expect()}},
-      {"attach", "attaches a device to a domain", {device(), domain(), expect()}},
+      {"attach", "attaches a device to a domain", {device(), domain(), pasid(), expect()}},
       {"pass_through", "attaches a device to the identity domain", {device(), expect()}},
-      {"detach", "detaches a device", {device(), expect()}},
+      {"detach", "detaches a device", {device(), pasid(), expect()}},
       {"claim",
        "claims DMA ownership of a device",
        {device(), {"owner", Type::kNumber, true, "owner, not 0", {}, 1}, expect()}},
@@ -81,7 +93,7 @@ std::vector<Spec> make_steps() {
       {"open_session", "opens a live-update session", {session(), expect()}},
       {"close_session", "closes a session: unpreserves everything in it", {session(), expect()}},
       {"preserve_memory", "preserves a memory file", {session(), token(), memory(), expect()}},
-      {"preserve_domain", "preserves a domain and its page tables", {session(), token(), domain(), expect()}},
+      {"preserve_iommufd", "preserves every marked domain and its page tables", {session(), token(), expect()}},
       {"preserve_device", "preserves a device's attachment", {session(), token(), device(), expect()}},
       {"unpreserve", "undoes the newest preserve of a session", {session(), token(), expect()}},
       {"freeze", "freezes all sessions", {expect()}},
@@ -96,6 +108,21 @@ std::vector<Spec> make_steps() {
        {{"state", Type::kChoice, true, "state", "blackout|adopting|ready"},
         time("timeout", false, "100 ms by default"),
         expect()}},
+      {"retrieve", "retrieves a file of an incoming session", {session(), token(), expect()}},
+      {"transfer_owner",
+       "a retrieved device binds to the retrieved iommufd",
+       {device(), {"owner", Type::kNumber, true, "owner, not 0", {}, 1}, expect()}},
+      {"reclaim_domain",
+       "a restored domain gets a handle again",
+       {{"token", Type::kNumber, true, "that it was marked with"}, expect()}},
+      {"take_over",
+       "retrieves every file of a session, binds its devices, reclaims its domains",
+       {session(), {"owner", Type::kNumber, true, "of the devices, not 0", {}, 1}}},
+      {"replace", "another domain for a device, hitless", {device(), domain(), expect()}},
+      {"suspend", "switches translation off and on again", {expect()}},
+      {"reprobe_unit",
+       "hot remove and add of a unit",
+       {{"unit", Type::kNumber, false, "unit, 0 by default", {}, 0, 1}, expect()}},
       {"finish", "finishes a restored session", {session(), expect()}},
       {"drain_faults",
        "the firmware reads and clears fault records",
@@ -110,6 +137,7 @@ std::vector<Spec> make_steps() {
         {"id", Type::kNumber, false, "of this number"},
         {"result0", Type::kNumber, false, "expected first result"},
         {"result1", Type::kNumber, false, "expected second result"},
+        {"result2", Type::kNumber, false, "expected third result"},
         {"remember", Type::kName, false, "keep the results under this name"},
         {"same_as", Type::kName, false, "results must equal those kept under this name"},
         expect()}},

@@ -58,8 +58,8 @@ class CoreUnit final : public Host, public Observer {
   std::optional<std::uint64_t> compare_exchange(PhysAddr, std::uint64_t, std::uint64_t) override {
     return std::nullopt;
   }
-  void invalidate_device(const DeviceTlbInvalidation&) override {}
-  void respond(const PageResponse&) override {}
+  void invalidate_device(const vtd::DeviceTlbInvalidation&) override {}
+  void respond(const vtd::PageResponse&) override {}
   void message(PhysAddr, std::uint32_t) override {}
   WalkResponse walk(WalkRequest request) override {
     ++walks;
@@ -147,6 +147,7 @@ TEST_P(CoreUpdateTest, StreamRunsThroughTheUpdate) {
   ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
   check_stream();
   EXPECT_EQ(faults(), 0U);
+  m_.take_over();
   EXPECT_EQ(m_.status(kFinish, {1}), Status::kOk);
   check_stream();
   EXPECT_EQ(unit_->te_drops, 0U);

@@ -34,15 +34,15 @@ TEST_F(UnitDriverTest, DiscoveryOnlyReads) {
 
 TEST_F(UnitDriverTest, QueueIsProgrammedBeforeItIsEnabled) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   EXPECT_THAT(platform_.take_unit_log(), ElementsAre("IQT <- 0x0", "IQA <- 0x2000000", "GCMD <- 0x4000000", "GSTS"));
 }
 
 TEST_F(UnitDriverTest, RootPointerIsFollowedByBothGlobalInvalidations) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   static_cast<void>(platform_.take_unit_log());
-  ASSERT_EQ(driver_.set_root(0x2005000), Status::kOk);
+  ASSERT_EQ(driver_.set_root(0x2005000, TableMode::kLegacy), Status::kOk);
   EXPECT_THAT(platform_.take_unit_log(),
               ElementsAre("RTADDR <- 0x2005000", "GCMD <- 0x44000000", "GSTS", "IQT <- 0x20", "IQT <- 0x40"));
   const auto& d = platform_.units[0].descriptors;
@@ -56,7 +56,7 @@ TEST_F(UnitDriverTest, RootPointerIsFollowedByBothGlobalInvalidations) {
 TEST_F(UnitDriverTest, HitlessRootNeedsNoInvalidation) {
   platform_.units[0].profile.hitless_root = true;
   discover();
-  ASSERT_EQ(driver_.set_root(0x2005000), Status::kOk);
+  ASSERT_EQ(driver_.set_root(0x2005000, TableMode::kLegacy), Status::kOk);
   EXPECT_THAT(platform_.take_unit_log(), ElementsAre("RTADDR <- 0x2005000", "GCMD <- 0x40000000", "GSTS"));
 }
 
@@ -64,8 +64,8 @@ TEST_F(UnitDriverTest, ShadowFromStatusKeepsTranslationOn) {
   discover(gsts::kTES.mask() | gsts::kQIES.mask() | gsts::kRTPS.mask());
   EXPECT_TRUE(driver_.translating());
   ASSERT_EQ(driver_.disable_queue(), Status::kOk);
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
-  ASSERT_EQ(driver_.set_root(0x2005000), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
+  ASSERT_EQ(driver_.set_root(0x2005000, TableMode::kLegacy), Status::kOk);
   ASSERT_EQ(driver_.enable_translation(), Status::kOk);
   EXPECT_THAT(platform_.take_unit_log(),
               ElementsAre("IQH", "IQT", "GCMD <- 0x80000000", "GSTS", "IQT <- 0x0", "IQA <- 0x2000000",
@@ -83,7 +83,7 @@ TEST_F(UnitDriverTest, QueueWithUndoneDescriptorsIsNotDisabled) {
 
 TEST_F(UnitDriverTest, StuckQueueTimesOutWithinItsBudget) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   platform_.units[0].stuck = true;
   const std::uint64_t start = platform_.clock;
   EXPECT_EQ(driver_.invalidate(ContextInvalidation{}), Status::kTimeout);
@@ -93,7 +93,7 @@ TEST_F(UnitDriverTest, StuckQueueTimesOutWithinItsBudget) {
 
 TEST_F(UnitDriverTest, UnitSlowByTenMillisecondsFinishes) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   platform_.units[0].stuck = true;
   platform_.units[0].stuck_until = platform_.clock + 10'000'000;
   EXPECT_EQ(driver_.invalidate(ContextInvalidation{}), Status::kOk);
@@ -103,7 +103,7 @@ TEST_F(UnitDriverTest, UnitSlowByTenMillisecondsFinishes) {
 
 TEST_F(UnitDriverTest, QueueErrorIsReportedAtOnce) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   platform_.units[0].stuck = true;
   platform_.units[0].registers[info(RegId::kFSTS).offset] = fsts::kIQE.mask();
   const std::uint64_t start = platform_.clock;
@@ -114,7 +114,7 @@ TEST_F(UnitDriverTest, QueueErrorIsReportedAtOnce) {
 TEST_F(UnitDriverTest, WithoutQueueTheRegistersAreUsed) {
   platform_.units[0].profile.queued_invalidation = false;
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
   ASSERT_EQ(driver_.invalidate(ContextInvalidation{ContextGranularity::kDevice, DomainId{5}, SourceId{0x108}}),
             Status::kOk);
   ASSERT_EQ(driver_.invalidate(IotlbInvalidation{IotlbGranularity::kPage, DomainId{5}, 0x20000, 3}), Status::kOk);
@@ -124,10 +124,9 @@ TEST_F(UnitDriverTest, WithoutQueueTheRegistersAreUsed) {
 
 TEST_F(UnitDriverTest, RingWrapsAround) {
   discover();
-  ASSERT_EQ(driver_.enable_queue(kRing, kStatus), Status::kOk);
-  for (unsigned i = 0; i < InvalidationQueue::kDescriptors; ++i)
-    ASSERT_EQ(driver_.invalidate(ContextInvalidation{}), Status::kOk);
-  EXPECT_EQ(platform_.units[0].descriptors.size(), 2U * InvalidationQueue::kDescriptors);
+  ASSERT_EQ(driver_.enable_queue(kRing, kStatus, DescriptorWidth::k128), Status::kOk);
+  for (unsigned i = 0; i < 256; ++i) ASSERT_EQ(driver_.invalidate(ContextInvalidation{}), Status::kOk);
+  EXPECT_EQ(platform_.units[0].descriptors.size(), 2U * 256);
 }
 
 TEST(Covering, SmallestBlockOrDomain) {

@@ -28,6 +28,7 @@ constexpr bool in_window(PhysAddr at, PhysAddr base, std::uint64_t size = platfo
 }  // namespace
 
 FakePlatform::FakePlatform() {
+  reset_registers[platform::reset::kMemorySize / 8] = platform::kDramSize;
   host_.context = this;
   host_.mmio_read = [](void* c, std::uint64_t at, unsigned bytes) { return self(c).mmio_read(at, bytes); };
   host_.mmio_write = [](void* c, std::uint64_t at, std::uint64_t v, unsigned bytes) {
@@ -71,7 +72,13 @@ FakePlatform::FakePlatform() {
 
 void FakePlatform::add_endpoint(SourceId sid, unsigned unit) {
   namespace e = platform::endpoint;
-  endpoints_.push_back({e::kSid.of(sid.value) | e::kPresent.of(1) | e::kUnit.of(unit), 1});
+  endpoints_.push_back({e::kSid.of(sid.value) | e::kPresent.of(1) | e::kUnit.of(unit)});
+}
+
+FakePlatform::Endpoint& FakePlatform::endpoint(SourceId sid) {
+  for (Endpoint& e : endpoints_)
+    if (platform::endpoint::kSid.get(e.id) == sid.value) return e;
+  throw std::out_of_range("no such endpoint");
 }
 
 bool FakePlatform::bus_master(SourceId sid) const {
@@ -153,7 +160,8 @@ void FakePlatform::lose_unpreserved_memory() {
   for (const auto& [number, page] : pages_) {
     const PhysAddr at = number * kPageSize;
     if (in_window(at, scratch, scratch_size)) continue;
-    if (tracker != 0 && (read64(abi::tracker_word(tracker, at)) & bit(abi::tracker_bit(at))) != 0) continue;
+    const PhysAddr word = tracker == 0 ? 0 : abi::tracker_word([&](PhysAddr a) { return read64(a); }, tracker, at);
+    if (word != 0 && (read64(word) & bit(platform::tracker::bit_of(at))) != 0) continue;
     lost.push_back(at);
   }
   for (const PhysAddr at : lost)
@@ -178,7 +186,8 @@ std::uint64_t FakePlatform::mmio_read(PhysAddr at, unsigned bytes) {
   if (in_window(at, platform::kEndpointBase, platform::kMaxEndpoints * platform::kEndpointStride)) {
     const std::uint64_t n = (at - platform::kEndpointBase) / platform::kEndpointStride;
     if (n >= endpoints_.size()) return 0;
-    return bytes == 8 ? endpoints_[n].id : endpoints_[n].control;
+    if (bytes != 8) return endpoints_[n].control;
+    return at % platform::kEndpointStride == platform::endpoint::kAlias ? endpoints_[n].alias : endpoints_[n].id;
   }
   if (in_window(at, platform::kImageStoreBase, 2 * platform::kImageStoreStride)) {
     const auto& image = image_store[(at - platform::kImageStoreBase) / platform::kImageStoreStride];
@@ -360,8 +369,22 @@ void Machine::preserve_all() {
   using enum platform::Command;
   ASSERT_EQ(status(kSessionOpen, {1}), Status::kOk);
   ASSERT_EQ(status(kPreserveMemory, {1, 1, 1}), Status::kOk);
-  ASSERT_EQ(status(kPreserveDomain, {1, 2, 1}), Status::kOk);
+  ASSERT_EQ(preserve_domain(1, 2, 1), Status::kOk);
   ASSERT_EQ(status(kPreserveDevice, {1, 3, kD1.value}), Status::kOk);
+}
+
+Status Machine::preserve_domain(std::uint64_t session, std::uint64_t token, std::uint64_t domain) {
+  using enum platform::Command;
+  const Status marked = status(kMarkDomain, {domain, token});
+  if (marked != Status::kOk) return marked;
+  return status(kPreserveIommufd, {session, token});
+}
+
+void Machine::take_over() {
+  using enum platform::Command;
+  for (const std::uint64_t token : {1U, 2U, 3U}) ASSERT_EQ(status(kRetrieve, {1, token}), Status::kOk);
+  ASSERT_EQ(status(kTransferOwner, {kD1.value, 0x77}), Status::kOk);
+  ASSERT_EQ(status(kReclaimDomain, {2}), Status::kOk);
 }
 
 void Machine::clean() {
@@ -413,9 +436,9 @@ std::uint64_t Machine::get_field(std::string_view record, std::uint64_t index, s
 
 void Machine::drop_from_tracker(PhysAddr page) {
   const PhysAddr tracker = platform.reset_registers[platform::reset::kTracker / 8];
-  const PhysAddr at = abi::tracker_word(tracker, page);
-  ASSERT_NE(platform.read64(at) & bit(abi::tracker_bit(page)), 0U) << "page was not preserved";
-  platform.write64(at, platform.read64(at) & ~bit(abi::tracker_bit(page)));
+  const PhysAddr at = tracker_word(tracker, page);
+  ASSERT_NE(platform.read64(at) & bit(platform::tracker::bit_of(page)), 0U) << "page was not preserved";
+  platform.write64(at, platform.read64(at) & ~bit(platform::tracker::bit_of(page)));
   for (std::uint64_t i = 0; i < kPageSize; i += 8) platform.write64(page + i, platform.poison);
 }
 

@@ -60,7 +60,14 @@ class FakePlatform {
   std::vector<Posted> script;
   [[nodiscard]] const VtdFirmwareHost& host() const { return host_; }
 
+  /// Its registers.
+  struct Endpoint {
+    std::uint64_t id = 0;
+    std::uint32_t control = 1;
+    std::uint64_t alias = 0;
+  };
   void add_endpoint(SourceId sid, unsigned unit = 0);
+  [[nodiscard]] Endpoint& endpoint(SourceId sid);
   [[nodiscard]] bool bus_master(SourceId sid) const;
 
   // ---- memory ----------------------------------------------------------------------------------------------
@@ -112,10 +119,6 @@ class FakePlatform {
   void write_back(PhysAddr at, std::uint64_t bytes);
   void lose_cache();
 
-  struct Endpoint {
-    std::uint64_t id = 0;
-    std::uint32_t control = 1;
-  };
   using Page = std::array<std::uint8_t, kPageSize>;
   std::unordered_map<PhysAddr, Page> pages_;  ///< as the CPU sees them
   using Line = std::array<std::uint64_t, kLine / 8>;
@@ -151,6 +154,14 @@ class Machine {
   void set_up_device();
   /// Session 1: memory (token 1), domain (2), D1 (3).
   void preserve_all();
+  /// Marks the domain with the token and preserves the iommufd.
+  Status preserve_domain(std::uint64_t session, std::uint64_t token, std::uint64_t domain);
+  /// Retrieves the three files, binds D1 to owner 0x77 and reclaims the domain.
+  void take_over();
+  /// Word of the tracker that has the page's bit.
+  [[nodiscard]] PhysAddr tracker_word(PhysAddr tracker, PhysAddr page) {
+    return abi::tracker_word([&](PhysAddr at) { return platform.read64(at); }, tracker, page);
+  }
   /// Freeze and shutdown: nothing unpreserved translates any more.
   void clean();
   /// clean(), then reboot up to the reset; unpreserved memory is lost. Image B is not started.

@@ -25,9 +25,12 @@ class ImageCheckTest : public ::testing::Test {
     ASSERT_EQ(m_.status(kMap, {2, 0x10000, 2, 0, 0x4000, 3, 1}), Status::kOk);
     ASSERT_EQ(m_.status(kAttach, {Machine::kD2.value, 2}), Status::kOk);
     ASSERT_EQ(m_.status(kClaimOwner, {Machine::kD2.value, 0x78}), Status::kOk);
-    m_.preserve_all();
+    ASSERT_EQ(m_.status(kSessionOpen, {1}), Status::kOk);
+    ASSERT_EQ(m_.status(kPreserveMemory, {1, 1, 1}), Status::kOk);
     ASSERT_EQ(m_.status(kPreserveMemory, {1, 11, 2}), Status::kOk);
-    ASSERT_EQ(m_.status(kPreserveDomain, {1, 12, 2}), Status::kOk);
+    ASSERT_EQ(m_.status(kMarkDomain, {1, 20}), Status::kOk);
+    ASSERT_EQ(m_.preserve_domain(1, 12, 2), Status::kOk);
+    ASSERT_EQ(m_.status(kPreserveDevice, {1, 3, Machine::kD1.value}), Status::kOk);
     ASSERT_EQ(m_.status(kPreserveDevice, {1, 13, Machine::kD2.value}), Status::kOk);
     m_.go_down();
   }
@@ -92,7 +95,19 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadField{"root_magic", "root", 0, "magic", 5, "luo image: root.magic = 0x5: unknown"},
         BadField{"root_version", "root", 0, "version", 2, "luo image: root.version = 2: unknown, expected 1"},
-        BadField{"root_iommu", "root", 0, "iommu", kLost, "luo image: root.iommu = 0x3fff000: not preserved"},
+        BadField{"flb_data", "flb", 0, "data", kLost, "luo image: flb[0].data = 0x3fff000: not preserved"},
+        BadField{"flb_count", "flb", 0, "count", 2, "luo image: flb[0].count = 2: wrong"},
+        BadField{"iommufd_count", "iommufd", 0, "count", 3, "luo image: iommufd[0].count = 3: wrong, expected 2"},
+        BadField{"hwpt_token", "hwpt", 1, "token", 20, "luo image: hwpt[1].token = 20: same as hwpt[0]"},
+        BadField{"hwpt_domain", "hwpt", 0, "domain", 0, "luo image: hwpt[0].domain = 0x0: no such record"},
+        BadField{"hwpt_reclaimed", "hwpt", 0, "reclaimed", 1, "luo image: hwpt[0].reclaimed = 0x1"},
+        BadField{"hwpt_label", "hwpt", 1, "label", 1, "luo image: hwpt[1].label = 1: same as hwpt[0]"},
+        BadField{"vfio_bdf", "vfio", 0, "bdf", 0x110, "luo image: vfio[0].bdf = 0x110: not that of its device"},
+        BadField{"vfio_iommufd", "vfio", 0, "iommufd", 1, "luo image: vfio[0].iommufd = 1: no such file"},
+        BadField{"vfio_device", "vfio", 0, "device", 0, "luo image: vfio[0].device = 0x0: no such record"},
+        BadField{"vfio_reset", "vfio", 0, "reset_works", 2, "luo image: vfio[0].reset_works = 2"},
+        BadField{"memory_label", "memory", 1, "label", 1, "luo image: memory[1].label = 1: same as memory[0]"},
+        BadField{"file_token", "file", 1, "token", 1, "luo image: file[1].token = 1: same as file[0]"},
         BadField{"root_sessions", "root", 0, "sessions", 0, "luo image: root.sessions = 0x0: missing"},
         BadField{"iommu_version", "iommu", 0, "version", 2, "iommu image: iommu.version = 2: unknown, expected 1"},
         BadField{"devices_lost", "iommu", 0, "devices", kLost, "iommu image: iommu.devices = 0x3fff000: not preserved"},
@@ -113,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
                  "iommu image: domain[1].top_table = 0x3fff000: not what"},
         BadField{"domain_level", "domain", 0, "top_level", 3, "iommu image: domain[0].top_level = 3: not what"},
         BadField{"domain_width", "domain", 0, "address_width", 39, "iommu image: domain[0].address_width = 39"},
-        BadField{"domain_sign", "domain", 0, "sign_extend", 1, "iommu image: domain[0].sign_extend = 0x1"},
+        BadField{"domain_sign", "domain", 0, "sign_extend", 1, "iommu image: domain[0].sign_extend = 1"},
         BadField{"domain_pointer", "domain", 0, "restored_domain", 8, "iommu image: domain[0].restored_domain = 0x8"},
         BadField{"did_zero", "device", 0, "attachment_id", 0,
                  "iommu image: device[0].attachment_id = 0: reserved, expected 2 <= did < 65536"},
@@ -136,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"device_pasid", "device", 0, "pasid_dir", 0x2000000, "iommu image: device[0].pasid_dir"},
         BadField{"device_incoming", "device", 0, "flags", 2, "iommu image: device[0].flags = 2"},
         BadField{"session_files", "session", 0, "files", kLost, "luo image: session[0].files = 0x3fff000"},
-        BadField{"file_kind", "file", 0, "kind", 9, "luo image: file[0].kind = 9"},
+        BadField{"file_kind", "file", 0, "compatible", 9, "luo image: file[0].compatible = 0x1: no handler"},
         BadField{"file_data", "file", 1, "data", 0x2000000, "luo image: file[1].data = 0x2000000: no such record"},
         BadField{"memory_base", "memory", 0, "base", 0x2000000, "luo image: memory[0].base = 0x2000000"},
         BadField{"memory_size", "memory", 0, "size", 0x5000'0000, "luo image: memory[0].size = 0x50000000"},
@@ -145,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(ImageCheckTest, LinkToADeletedRecordIsRefused) {
   m_.set_field("domain", 0, "flags", 1);
-  expect_refused("luo image: file[1].data");
+  expect_refused("luo image: hwpt[0].domain");
 }
 
 TEST_F(ImageCheckTest, LostRecordPage) {
@@ -166,7 +181,7 @@ TEST_F(ImageCheckTest, LostTablePage) {
 
 TEST_F(ImageCheckTest, LostContextTable) {
   const PhysAddr root = m_.get_field("unit", 0, "root_table");
-  m_.drop_from_tracker(Unit::context_table_of(root, 1));
+  m_.drop_from_tracker(ContextMap(root, TableMode::kLegacy).table(2));
   expect_refused("iommu image: unit[0].context_table = ");
 }
 
@@ -181,7 +196,7 @@ TEST_F(ImageCheckTest, LostGuestPage) {
 }
 
 TEST_F(ImageCheckTest, LeafIntoForeignMemory) {
-  const PageTable table(m_.get_field("domain", 0, "top_table"), 4);
+  const PageTable table(m_.get_field("domain", 0, "top_table"), 4, Stage::kSecond);
   PhysAddr at = table.top();
   for (unsigned level = 4; level > 1; --level)
     at = ss::kADDR.in_place(m_.platform.read64(entry_address(at, 0x10000, level)));
@@ -204,19 +219,19 @@ TEST_F(ImageCheckTest, CycleInTheChain) {
 TEST_F(ImageCheckTest, UnmarkedContextTable) {
   const PhysAddr at = m_.field("unit", 0, "refcount") + offsetof(abi::Unit, context_tables);
   m_.platform.write64(at, 0);
-  expect_refused("iommu image: unit[0].context_tables = 1: not marked");
+  expect_refused("iommu image: unit[0].context_tables = 2: not marked");
 }
 
 TEST_F(ImageCheckTest, EntryWithoutARecord) {
-  const PhysAddr table = Unit::context_table_of(m_.get_field("unit", 0, "root_table"), 1);
-  m_.platform.write64(Unit::context_entry_at(table, make_source_id(1, 9, 0)), 1);
+  const ContextMap map(m_.get_field("unit", 0, "root_table"), TableMode::kLegacy);
+  m_.platform.write64(map.entry_at(make_source_id(1, 9, 0)), 1);
   expect_refused("iommu image: unit[0].context_table = 01:09.0: present entry without a device record");
 }
 
 TEST_F(ImageCheckTest, EntryGone) {
-  const PhysAddr table = Unit::context_table_of(m_.get_field("unit", 0, "root_table"), 1);
-  m_.platform.write64(Unit::context_entry_at(table, Machine::kD1), 0);
-  expect_refused("iommu image: device[0].devid = 0x108: its context entry is not present");
+  const ContextMap map(m_.get_field("unit", 0, "root_table"), TableMode::kLegacy);
+  m_.platform.write64(map.entry_at(Machine::kD1), 0);
+  expect_refused("iommu image: device[0].devid = 0x108: the context entry of 01:01.0 is not present");
 }
 
 TEST_F(ImageCheckTest, OtherTableMode) {
@@ -231,14 +246,14 @@ TEST_F(ImageCheckTest, TranslationOff) {
 
 TEST_F(ImageCheckTest, TrackerWithoutItself) {
   const PhysAddr tracker = m_.platform.reset_registers[platform::reset::kTracker / 8];
-  const PhysAddr word = abi::tracker_word(tracker, tracker);
-  m_.platform.write64(word, m_.platform.read64(word) & ~bit(abi::tracker_bit(tracker)));
+  const PhysAddr word = m_.tracker_word(tracker, tracker);
+  m_.platform.write64(word, m_.platform.read64(word) & ~bit(platform::tracker::bit_of(tracker)));
   expect_refused("luo image: reset.tracker = ");
 }
 
 TEST_F(ImageCheckTest, CompatibleString) {
   m_.platform.write64(m_.field("iommu", 0, "version") - sizeof(abi::CompatibleString), 0x3176'2D75'6D6D'6F69);
-  expect_refused("iommu image: iommu.compatible = i: unknown, expected iommu-liveupdate");
+  expect_refused("iommu image: iommu.compatible = iommu-v1veupdate: unknown, expected iommu-liveupdate");
 }
 
 // ---- trusting: what is fatal under every policy ---------------------------------------------------------------

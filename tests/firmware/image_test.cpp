@@ -61,12 +61,17 @@ TEST(NativeImage, NothingButTheHandoverReachesTheNextImage) {
                      {kClaimOwner, {sid, 7}},
                      {kSessionOpen, {1}},
                      {kPreserveMemory, {1, 1, 1}},
-                     {kPreserveDomain, {1, 2, 1}},
+                     {kMarkDomain, {1, 2}},
+                     {kPreserveIommufd, {1, 2}},
                      {kPreserveDevice, {1, 3, sid}},
                      {kFreeze, {}},
                      {kShutdown, {}},
                      {kReboot, {}},
                      {kReadGlobal, {}},
+                     {kRetrieve, {1, 2}},
+                     {kRetrieve, {1, 3}},
+                     {kTransferOwner, {sid, 7}},
+                     {kReclaimDomain, {2}},
                      {kFinish, {1}}};
   {
     Native a("fw_a.so");
@@ -78,7 +83,7 @@ TEST(NativeImage, NothingButTheHandoverReachesTheNextImage) {
     EXPECT_THROW(b.run(platform), Stopped);
   }
   EXPECT_EQ(platform.script[1].results[0], 0x1234U);
-  EXPECT_EQ(platform.script[14].results[0], 0U);
+  EXPECT_EQ(platform.script[15].results[0], 0U);
   for (const auto& posted : platform.script) {
     if (posted.command == kReboot) continue;  // never answers
     EXPECT_EQ(posted.status, Status::kOk) << static_cast<int>(posted.command);

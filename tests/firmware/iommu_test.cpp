@@ -22,9 +22,9 @@ TEST(PageAllocator, GivesZeroedPagesLowestFirstAndSkipsHeldOnes) {
   EXPECT_EQ(allocator.allocate(), platform::kHeapBase + 2 * kPageSize);
   allocator.release(platform::kHeapBase);
   EXPECT_EQ(allocator.allocate(), platform::kHeapBase);
-  EXPECT_EQ(allocator.free_pages(), PageAllocator::kPages - 3);
+  EXPECT_EQ(allocator.free_pages(), PageAllocator::kCommonPages - 3);
   allocator.release(platform::kGuestBase);  // not ours: ignored
-  EXPECT_EQ(allocator.free_pages(), PageAllocator::kPages - 3);
+  EXPECT_EQ(allocator.free_pages(), PageAllocator::kCommonPages - 3);
 }
 
 TEST(PageAllocator, RunsOut) {
@@ -41,7 +41,7 @@ class PageTableTest : public ::testing::TestWithParam<unsigned> {
  protected:
   FakePlatform platform_;
   PageAllocator allocator_;
-  PageTable table_{allocator_.allocate(), GetParam()};
+  PageTable table_{allocator_.allocate(), GetParam(), Stage::kSecond};
   static constexpr PhysAddr kTarget = platform::kGuestBase;
 
   Status map(Iova iova, std::uint64_t size, unsigned max_level, PhysAddr target = kTarget, Rights r = {true, true}) {

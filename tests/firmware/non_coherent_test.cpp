@@ -154,6 +154,7 @@ TEST_P(NonCoherentTest, LiveUpdateKeepsTablesAndRecordsInMemory) {
   EXPECT_FALSE(m_.platform.dirty(0, platform::kDramSize)) << "the reset would lose it";
   watch.check("reset");
   ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
+  m_.take_over();
   must(watch, kFinish, {1});
   must(watch, kCreateDomain, {7, 4});
   must(watch, kMap, {7, 0x1000, 1, 0, 0x1000, 3, 1});

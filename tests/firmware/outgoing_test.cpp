@@ -28,9 +28,9 @@ class OutgoingTest : public ::testing::Test {
 TEST_F(OutgoingTest, PreservedSetIsExactlyWhatTheUpdateNeeds) {
   m_.preserve_all();
   EXPECT_EQ(state(), LifecycleState::kPreserved);
-  // tracker, root, sessions, memory files, files, IOMMU top and three arrays; guest memory; four table pages; root
-  // and context table
-  EXPECT_EQ(pages(), 5U + 4U + 16U + 4U + 2U);
+  // Two of the tracker; root, its five arrays, the session's files, the iommufd's domains; IOMMU top and three arrays;
+  // guest memory; four table pages; root and context table.
+  EXPECT_EQ(pages(), 2U + 8U + 4U + 16U + 4U + 2U);
   EXPECT_EQ(m_.ask(Query::kUnitRecord), 1U);
 }
 
@@ -39,15 +39,15 @@ TEST_F(OutgoingTest, OrderRules) {
   ASSERT_EQ(m_.status(kSessionOpen, {1}), Status::kOk);
   EXPECT_EQ(m_.status(kSessionOpen, {1}), Status::kExists);
   EXPECT_EQ(m_.status(kPreserveDevice, {1, 3, Machine::kD1.value}), Status::kInvalid);  // device before domain
-  EXPECT_EQ(m_.status(kPreserveDomain, {1, 2, 1}), Status::kNoEntry);                   // domain before memory
+  EXPECT_EQ(m_.preserve_domain(1, 2, 1), Status::kNoEntry);                             // domain before memory
   EXPECT_EQ(pages(), 0U);
   EXPECT_EQ(state(), LifecycleState::kNormal);
   EXPECT_EQ(m_.status(kPreserveMemory, {1, 1, 9}), Status::kNoEntry);
   ASSERT_EQ(m_.status(kPreserveMemory, {1, 1, 1}), Status::kOk);
   EXPECT_EQ(m_.status(kPreserveMemory, {1, 5, 1}), Status::kBusy);
-  EXPECT_EQ(m_.status(kPreserveDomain, {1, 1, 1}), Status::kExists);  // token taken
-  ASSERT_EQ(m_.status(kPreserveDomain, {1, 2, 1}), Status::kOk);
-  EXPECT_EQ(m_.status(kPreserveDomain, {1, 4, 1}), Status::kBusy);
+  EXPECT_EQ(m_.preserve_domain(1, 1, 1), Status::kExists);  // token taken
+  ASSERT_EQ(m_.preserve_domain(1, 2, 1), Status::kOk);
+  EXPECT_EQ(m_.preserve_domain(1, 4, 1), Status::kBusy);
   ASSERT_EQ(m_.status(kReleaseOwner, {Machine::kD1.value, 0x77}), Status::kOk);
   EXPECT_EQ(m_.status(kPreserveDevice, {1, 3, Machine::kD1.value}), Status::kInvalid);  // no owner
   ASSERT_EQ(m_.status(kClaimOwner, {Machine::kD1.value, 0x77}), Status::kOk);
@@ -61,8 +61,8 @@ TEST_F(OutgoingTest, DependenciesMustBeInTheSameSession) {
   ASSERT_EQ(m_.status(kSessionOpen, {1}), Status::kOk);
   ASSERT_EQ(m_.status(kSessionOpen, {2}), Status::kOk);
   ASSERT_EQ(m_.status(kPreserveMemory, {1, 1, 1}), Status::kOk);
-  EXPECT_EQ(m_.status(kPreserveDomain, {2, 1, 1}), Status::kNoEntry);
-  ASSERT_EQ(m_.status(kPreserveDomain, {1, 2, 1}), Status::kOk);
+  EXPECT_EQ(m_.preserve_domain(2, 1, 1), Status::kNoEntry);
+  ASSERT_EQ(m_.preserve_domain(1, 2, 1), Status::kOk);
   EXPECT_EQ(m_.status(kPreserveDevice, {2, 1, Machine::kD1.value}), Status::kInvalid);
 }
 
@@ -134,26 +134,27 @@ TEST_F(OutgoingTest, RefusedTablePageUnmarksTheOnesBefore) {
       [](const Leaf&) { return true; });
   // Somebody else holds the third table page: the tracker refuses it.
   const PhysAddr tracker = m_.live_update().tracker_page();
-  const PhysAddr word = abi::tracker_word(tracker, tables[2]);
+  const PhysAddr word = m_.tracker_word(tracker, tables[2]);
   const std::uint64_t old = m_.platform.read64(word);
-  m_.platform.write64(word, old | bit(abi::tracker_bit(tables[2])));
-  EXPECT_NE(m_.status(kPreserveDomain, {1, 2, 1}), Status::kOk);
-  m_.platform.write64(word, m_.platform.read64(word) & ~bit(abi::tracker_bit(tables[2])));
+  m_.platform.write64(word, old | bit(platform::tracker::bit_of(tables[2])));
+  EXPECT_NE(m_.preserve_domain(1, 2, 1), Status::kOk);
+  m_.platform.write64(word, m_.platform.read64(word) & ~bit(platform::tracker::bit_of(tables[2])));
   EXPECT_EQ(pages(), before);
   EXPECT_EQ(m_.status(kMap, {1, 0x80000, 1, 0, 0x1000, 3, 1}), Status::kOk);  // mutable again
-  EXPECT_EQ(m_.status(kPreserveDomain, {1, 2, 1}), Status::kOk);
+  EXPECT_EQ(m_.preserve_domain(1, 2, 1), Status::kOk);
 }
 
 TEST_F(OutgoingTest, OutOfMemoryRollsBackEveryStage) {
   // With n pages left, each step either succeeds or leaves the preserved set as it was.
-  for (std::uint64_t left = 0; left < 12; ++left) {
+  for (std::uint64_t left = 0; left < 20; ++left) {
     Machine m;
     m.boot(ImageLetter::kA);
     m.set_up_device();
     ASSERT_EQ(m.status(kSessionOpen, {1}), Status::kOk);
     while (m.iommu().allocator().free_pages() > left) ASSERT_NE(m.iommu().allocator().allocate(), 0U);
+    ASSERT_EQ(m.status(kMarkDomain, {1, 2}), Status::kOk);
     for (const auto& [command, token, object] :
-         {std::tuple{kPreserveMemory, 1U, 1U}, {kPreserveDomain, 2U, 1U}, {kPreserveDevice, 3U, 0x0108U}}) {
+         {std::tuple{kPreserveMemory, 1U, 1U}, {kPreserveIommufd, 2U, 0U}, {kPreserveDevice, 3U, 0x0108U}}) {
       const std::uint64_t before = m.ask(Query::kPreservedPages);
       const std::uint64_t free = m.iommu().allocator().free_pages();
       if (m.status(command, {1, token, object}) == Status::kOk) continue;
@@ -197,11 +198,11 @@ class CleaningTest : public OutgoingTest {
 };
 
 TEST_F(CleaningTest, CutsOffTheUnpreservedAndInvalidatesGlobally) {
-  const ctx::Entry kept = m_.iommu().unit(0).context_entry(Machine::kD1);
+  const ctx::Entry kept = m_.iommu().unit(0).context().low(Machine::kD1);
   ASSERT_EQ(m_.status(kShutdown), Status::kOk);
-  EXPECT_EQ(m_.iommu().unit(0).context_entry(Machine::kD1), kept);
-  EXPECT_EQ(m_.iommu().unit(0).context_entry(Machine::kD2), ctx::Entry{});
-  EXPECT_EQ(m_.iommu().unit(0).context_table(5), 0U);  // root entry of a bus with nothing preserved
+  EXPECT_EQ(m_.iommu().unit(0).context().low(Machine::kD1), kept);
+  EXPECT_EQ(m_.iommu().unit(0).context().low(Machine::kD2), ctx::Entry{});
+  EXPECT_EQ(m_.iommu().unit(0).context().table(10), 0U);  // root entry of a bus with nothing preserved
   EXPECT_TRUE(m_.platform.bus_master(Machine::kD1));
   EXPECT_FALSE(m_.platform.bus_master(Machine::kD2));
   EXPECT_FALSE(m_.platform.bus_master(Machine::kD3));
@@ -216,11 +217,11 @@ TEST_F(CleaningTest, CutsOffTheUnpreservedAndInvalidatesGlobally) {
 TEST_F(CleaningTest, ClearsEntriesOfDevicesNobodyEnumerated) {
   Unit& unit = m_.iommu().unit(0);
   const SourceId alias = make_source_id(1, 31, 7);
-  const PhysAddr at = Unit::context_entry_at(unit.context_table(1), alias);
-  m_.platform.write64(at, unit.context_entry(Machine::kD1).words[0]);
-  m_.platform.write64(at + 8, unit.context_entry(Machine::kD1).words[1]);
+  const PhysAddr at = unit.context().entry_at(alias);
+  m_.platform.write64(at, unit.context().low(Machine::kD1).words[0]);
+  m_.platform.write64(at + 8, unit.context().low(Machine::kD1).words[1]);
   ASSERT_EQ(m_.status(kShutdown), Status::kOk);
-  EXPECT_EQ(unit.context_entry(alias), ctx::Entry{});
+  EXPECT_EQ(unit.context().low(alias), ctx::Entry{});
 }
 
 TEST_F(CleaningTest, PlantedBugSkipsTheInvalidations) {

@@ -76,14 +76,14 @@ TEST_F(UpdateTest, AdoptTouchesTheUnitInThisOrderAndNeverDropsTranslation) {
 TEST_F(UpdateTest, HardwareTablesAreUntouched) {
   m_.preserve_all();
   const std::uint64_t digest = m_.ask(Query::kDomainTables, 1, 1);
-  const ctx::Entry entry = m_.iommu().unit(0).context_entry(Machine::kD1);
+  const ctx::Entry entry = m_.iommu().unit(0).context().low(Machine::kD1);
   m_.go_down();
   m_.platform.writes128.clear();
   ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
   EXPECT_THAT(m_.platform.writes128, IsEmpty());
   EXPECT_EQ(m_.ask(Query::kDomainTables, 1, 1), digest);
   EXPECT_EQ(m_.ask(Query::kDomainTables, 1, 0), 4U);
-  EXPECT_EQ(m_.iommu().unit(0).context_entry(Machine::kD1), entry);
+  EXPECT_EQ(m_.iommu().unit(0).context().low(Machine::kD1), entry);
 }
 
 TEST_F(UpdateTest, IncomingStateIsComplete) {
@@ -101,8 +101,8 @@ TEST_F(UpdateTest, IncomingStateIsComplete) {
   EXPECT_EQ(m_.ask(Query::kUnitRecord), 1U);
   EXPECT_EQ(m_.ask(Query::kDeviceOwner, Machine::kD1.value, 1), 1U);
   // Guest memory and the tracker are still to be taken back.
-  EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 0), 17U);
-  EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 1), pages - 17U);
+  EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 0), 18U);
+  EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 1), pages - 18U);
 }
 
 TEST_F(UpdateTest, OwnerIsTheRecordAndNobodyElse) {
@@ -128,7 +128,7 @@ TEST_F(UpdateTest, SharedDomainIsRestoredOnceAndEveryDeviceHasAnOwner) {
   m_.go_down();
   ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
   EXPECT_EQ(m_.ask(Query::kDidUseCount, 2), 2U);
-  EXPECT_EQ(m_.iommu().device(Machine::kD1.value)->domain, m_.iommu().device(Machine::kD2.value)->domain);
+  EXPECT_EQ(m_.iommu().device(Machine::kD1.value)->own.domain, m_.iommu().device(Machine::kD2.value)->own.domain);
   const std::uint64_t owner1 = m_.ask(Query::kDeviceOwner, Machine::kD1.value);
   const std::uint64_t owner2 = m_.ask(Query::kDeviceOwner, Machine::kD2.value);
   EXPECT_NE(owner1, 0U);
@@ -149,51 +149,137 @@ TEST_F(UpdateTest, NewDomainsGetOtherIdsAndNoPreservedPage) {
   EXPECT_NE(m_.iommu().domain(2)->table.top(), m_.iommu().domain(1)->table.top());
 }
 
+TEST_F(UpdateTest, NothingIsTakenOverBeforeItIsRetrieved) {
+  m_.preserve_all();
+  m_.go_down();
+  ASSERT_TRUE(m_.start_next());
+  EXPECT_EQ(m_.status(kRetrieve, {1, 9}), Status::kNoEntry);
+  EXPECT_EQ(m_.status(kRetrieve, {9, 1}), Status::kNoEntry);
+  EXPECT_EQ(m_.status(kTransferOwner, {Machine::kD1.value, 0x77}), Status::kPerm);
+  EXPECT_EQ(m_.status(kReclaimDomain, {2}), Status::kPerm);
+  const auto device = m_.run(kRetrieve, {1, 3});
+  EXPECT_EQ(device.status, Status::kOk);
+  EXPECT_EQ(device.results[0], static_cast<std::uint64_t>(FileKind::kDevice));
+  EXPECT_EQ(device.results[1], Machine::kD1.value);
+  EXPECT_EQ(m_.status(kTransferOwner, {Machine::kD1.value, 0x77}), Status::kPerm) << "its iommufd is not there";
+  EXPECT_EQ(m_.run(kRetrieve, {1, 1}).results[1], 1U) << "number of the memory";
+  ASSERT_EQ(m_.status(kRetrieve, {1, 2}), Status::kOk);
+  EXPECT_EQ(m_.ask(Query::kSession, 1, 0), 3U);
+  EXPECT_EQ(m_.ask(Query::kSession, 1, 1), 3U);
+  EXPECT_EQ(m_.status(kReclaimDomain, {2}), Status::kNoDevice) << "a device of it is not bound";
+  EXPECT_EQ(m_.status(kFinish, {1}), Status::kBusy);
+  EXPECT_EQ(m_.status(kTransferOwner, {Machine::kD1.value, 0}), Status::kInvalid);
+  ASSERT_EQ(m_.status(kTransferOwner, {Machine::kD1.value, 0x77}), Status::kOk);
+  EXPECT_EQ(m_.status(kTransferOwner, {Machine::kD1.value, 0x78}), Status::kInvalid) << "once";
+  EXPECT_EQ(m_.ask(Query::kDeviceOwner, Machine::kD1.value), 0x77U);
+  EXPECT_EQ(m_.status(kFinish, {1}), Status::kBusy) << "the domain has no handle";
+  EXPECT_EQ(m_.status(kReclaimDomain, {3}), Status::kNoEntry);
+  const auto domain = m_.run(kReclaimDomain, {2});
+  EXPECT_EQ(domain.status, Status::kOk);
+  EXPECT_EQ(domain.results[0], 1U);
+  EXPECT_EQ(m_.status(kReclaimDomain, {2}), Status::kExists);
+  EXPECT_EQ(m_.status(kMap, {1, 0x80000, 1, 0, 0x1000, 3, 1}), Status::kNotSupported) << "still free-only";
+  EXPECT_EQ(m_.status(kFinish, {1}), Status::kOk);
+}
+
+TEST_F(UpdateTest, OlderSeriesNeverGiveTheIommufdBack) {
+  m_.preserve_all();
+  for (const platform::Series series : {platform::Series::kV1, platform::Series::kV2}) {
+    Machine m;
+    m.platform.policy |= platform::policy::kSeries.of(static_cast<std::uint64_t>(series));
+    m.boot(ImageLetter::kA);
+    m.set_up_device();
+    m.preserve_all();
+    m.go_down();
+    ASSERT_TRUE(m.start_next()) << m.platform.last_line();
+    EXPECT_EQ(m.status(kRetrieve, {1, 1}), Status::kOk);
+    EXPECT_EQ(m.status(kRetrieve, {1, 2}), Status::kNotSupported);
+    EXPECT_EQ(m.status(kRetrieve, {1, 3}), Status::kOk);
+    EXPECT_EQ(m.status(kFinish, {1}), Status::kBusy);
+  }
+}
+
 TEST_F(UpdateTest, FinishTakesEverythingBackAndKeepsTheTranslation) {
   m_.preserve_all();
   const std::uint64_t pages = m_.ask(Query::kPreservedPages);
   m_.go_down();
   ASSERT_TRUE(m_.start_next());
-  const std::uint64_t owner = m_.ask(Query::kDeviceOwner, Machine::kD1.value);
   EXPECT_EQ(m_.status(kFreeze), Status::kBusy);  // no second update before the first is finished
   EXPECT_EQ(m_.status(kFinish, {9}), Status::kNoEntry);
+  m_.take_over();
+  static_cast<void>(m_.platform.take_unit_log());
   ASSERT_EQ(m_.status(kFinish, {1}), Status::kOk);
+  EXPECT_THAT(m_.platform.take_unit_log(), IsEmpty()) << "it changes no translation";
   EXPECT_EQ(state(), LifecycleState::kFinished);
   EXPECT_EQ(m_.status(kFinish, {1}), Status::kNoEntry);
   EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 0), 0U);
   EXPECT_EQ(m_.ask(Query::kPreservedPages, 0, 1), pages);  // preserved set = reclaimed set
   EXPECT_EQ(m_.ask(Query::kDeviceDid, Machine::kD1.value), 2U);
-  EXPECT_EQ(m_.ask(Query::kDeviceOwner, Machine::kD1.value), owner);
-  EXPECT_TRUE(m_.iommu().allocator().in_use(owner));  // the object lives as long as it owns
+  EXPECT_EQ(m_.ask(Query::kDeviceOwner, Machine::kD1.value), 0x77U);
   EXPECT_EQ(m_.platform.reset_registers[platform::reset::kHandover / 8], 0U);
   EXPECT_EQ(m_.platform.reset_registers[platform::reset::kTracker / 8], 0U);
-  // Kept: root and context table, queue and its status word, four table pages, the owner's page.
-  EXPECT_EQ(m_.iommu().allocator().free_pages(), PageAllocator::kPages - 9);
+  // Kept: root and context table, queue and its status word, four table pages.
+  EXPECT_EQ(m_.iommu().allocator().free_pages(), PageAllocator::kCommonPages - 8);
+  EXPECT_EQ(m_.status(kDestroyDomain, {1}), Status::kBusy);
   ASSERT_EQ(m_.status(kDetach, {Machine::kD1.value}), Status::kOk);
   EXPECT_EQ(m_.ask(Query::kDidUseCount, 2, 1), 0U);
-  EXPECT_EQ(m_.ask(Query::kDeviceOwner, Machine::kD1.value), 0U);
-  EXPECT_EQ(m_.iommu().allocator().free_pages(), PageAllocator::kPages - 4);
+  EXPECT_EQ(m_.iommu().allocator().free_pages(), PageAllocator::kCommonPages - 8);
+  ASSERT_EQ(m_.status(kDestroyDomain, {1}), Status::kOk);
+  EXPECT_EQ(m_.iommu().allocator().free_pages(), PageAllocator::kCommonPages - 4);
+}
+
+TEST_F(UpdateTest, ReplaceIsOneStoreAndTheOldIdGoesLast) {
+  m_.preserve_all();
+  m_.go_down();
+  ASSERT_TRUE(m_.start_next());
+  m_.take_over();
+  ASSERT_EQ(m_.status(kFinish, {1}), Status::kOk);
+  ASSERT_EQ(m_.status(kCreateDomain, {2, 4}), Status::kOk);
+  ASSERT_EQ(m_.status(kMap, {2, 0x10000, 1, 0, 0x10000, 3, 1}), Status::kOk);
+  m_.platform.writes128.clear();
+  m_.platform.units[0].descriptors.clear();
+  const auto reply = m_.run(kReplace, {Machine::kD1.value, 2});
+  ASSERT_EQ(reply.status, Status::kOk);
+  EXPECT_EQ(reply.results[0], 3U);
+  ASSERT_EQ(m_.platform.writes128.size(), 1U) << "never not present";
+  EXPECT_EQ(m_.platform.writes128[0].at, m_.iommu().unit(0).context().entry_at(Machine::kD1));
+  EXPECT_EQ(m_.platform.writes128[0].low, m_.iommu().domain(2)->table.top() | 1);
+  EXPECT_EQ(m_.platform.writes128[0].high, 0x302U) << "domain id 3, four levels";
+  const auto& d = m_.platform.units[0].descriptors;
+  ASSERT_EQ(d.size(), 4U);
+  EXPECT_EQ(d[0].words[0], 0x0108'0002'0031U) << "context cache by device, old id";
+  EXPECT_EQ(d[2].words[0], 0x0002'00E2U) << "IOTLB by domain, old id";
+  EXPECT_EQ(m_.ask(Query::kDidUseCount, 2, 1), 0U);
+  EXPECT_EQ(m_.status(kReplace, {Machine::kD1.value, 2}), Status::kExists);
+  EXPECT_EQ(m_.status(kDestroyDomain, {1}), Status::kOk);
 }
 
 TEST_F(UpdateTest, SecondUpdateBackToImageA) {
+  const std::uint64_t free = m_.ask(Query::kAllocator);
   m_.preserve_all();
   m_.go_down();
   ASSERT_TRUE(m_.start_next());
   EXPECT_EQ(m_.status(kSessionOpen, {2}), Status::kOk);
-  EXPECT_EQ(m_.status(kPreserveDomain, {2, 1, 1}), Status::kInvalid);                   // restored
+  EXPECT_EQ(m_.preserve_domain(2, 1, 1), Status::kInvalid);                             // restored
   EXPECT_EQ(m_.status(kPreserveDevice, {2, 1, Machine::kD1.value}), Status::kInvalid);  // carries an incoming record
+  m_.take_over();
+  ASSERT_EQ(m_.status(kCreateDomain, {2, 4}), Status::kOk);
+  ASSERT_EQ(m_.status(kMap, {2, 0x10000, 1, 0, 0x10000, 3, 1}), Status::kOk);
+  ASSERT_EQ(m_.status(kReplace, {Machine::kD1.value, 2}), Status::kOk);
+  ASSERT_EQ(m_.status(kDestroyDomain, {1}), Status::kOk);
   ASSERT_EQ(m_.status(kFinish, {1}), Status::kOk);
-  ASSERT_EQ(m_.status(kDetach, {Machine::kD1.value}), Status::kOk);
-  ASSERT_EQ(m_.status(kCreateDomain, {1, 4}), Status::kOk);
-  ASSERT_EQ(m_.status(kMap, {1, 0x10000, 1, 0, 0x10000, 3, 1}), Status::kOk);
-  ASSERT_EQ(m_.status(kAttach, {Machine::kD1.value, 1}), Status::kOk);
-  ASSERT_EQ(m_.status(kClaimOwner, {Machine::kD1.value, 0x77}), Status::kOk);
-  m_.preserve_all();
+  EXPECT_EQ(m_.ask(Query::kAllocator), free);
+  EXPECT_EQ(m_.ask(Query::kAllocator, 0, 1), 1U) << "domain ids";
+  ASSERT_EQ(m_.status(kSessionClose, {2}), Status::kOk);
+  ASSERT_EQ(m_.status(kSessionOpen, {1}), Status::kOk);
+  ASSERT_EQ(m_.status(kPreserveMemory, {1, 1, 1}), Status::kOk);
+  ASSERT_EQ(m_.preserve_domain(1, 2, 2), Status::kOk);
+  ASSERT_EQ(m_.status(kPreserveDevice, {1, 3, Machine::kD1.value}), Status::kOk);
   m_.go_down();
   EXPECT_EQ(m_.platform.reset_registers[platform::reset::kScratchBase / 8], platform::kSlotABase);
   m_.boot(ImageLetter::kA);
   EXPECT_EQ(state(), LifecycleState::kReattached);
-  EXPECT_EQ(m_.ask(Query::kLifecycle, 0, 1), 2U);
+  EXPECT_EQ(m_.ask(Query::kUpdates), 2U);
   EXPECT_EQ(m_.platform.units[0].te_drops, 0U);
 }
 

@@ -300,6 +300,7 @@ class ResetTest : public testing::TestWithParam<PoisonMode> {
  protected:
   static constexpr std::uint64_t kScratch = 0x10'0000;
   static constexpr std::uint64_t kTracker = 0x20'0000;
+  static constexpr std::uint64_t kLeaf = 0x20'1000;
   static constexpr std::uint64_t kKept = 0x20'5000;
   static constexpr std::uint64_t kLost = 0x20'7000;
   static constexpr std::uint64_t kMark = 0x5A5A'1234'5678'9ABC;
@@ -308,9 +309,11 @@ class ResetTest : public testing::TestWithParam<PoisonMode> {
     master.socket.bind(resets.socket);
     memory.socket.bind(dram.socket);
     for (const std::uint64_t page : {kScratch, kKept, kLost, kCanaryPage}) dram.poke(page, kMark);
-    for (const std::uint64_t page : {kTracker, kKept}) {
-      const std::uint64_t word = kTracker + page / kPageSize / 64 * 8;
-      dram.poke(word, dram.peek(word) | bit(static_cast<unsigned>(page / kPageSize % 64)));
+    namespace tracker = platform::tracker;
+    dram.poke(tracker::leaf_entry(kTracker, kKept), kLeaf);
+    for (const std::uint64_t page : {kTracker, kLeaf, kKept}) {
+      const std::uint64_t word = tracker::word(kLeaf, page);
+      dram.poke(word, dram.peek(word) | bit(tracker::bit_of(page)));
     }
   }
   void ask(platform::reset::Kind kind) {
@@ -348,6 +351,7 @@ TEST_P(ResetTest, WarmResetPoisonsExactlyWhatIsNeitherPreservedNorScratch) {
     EXPECT_EQ(sc_core::sc_time_stamp(), begin) << "at one instant";
     EXPECT_EQ(master.read(platform::reset::kHandover, 8), 0x20'5000U) << "retained";
     EXPECT_EQ(master.read(platform::reset::kBootCount, 8), 1U);
+    EXPECT_EQ(master.read(platform::reset::kMemorySize, 8), 0x40'0000U);
   });
   EXPECT_THAT(order, ElementsAre("before", "after"));
   EXPECT_EQ(dram.peek(kKept), kMark);
@@ -357,7 +361,7 @@ TEST_P(ResetTest, WarmResetPoisonsExactlyWhatIsNeitherPreservedNorScratch) {
   EXPECT_TRUE(resets.preserved(kKept));
   EXPECT_FALSE(resets.preserved(kLost));
   const std::size_t pages = 0x40'0000 / kPageSize;
-  EXPECT_EQ(resets.lost_pages().size(), pages - 4) << "two scratch pages, tracker, kept";
+  EXPECT_EQ(resets.lost_pages().size(), pages - 5) << "two scratch pages, two of the tracker, kept";
   EXPECT_THAT(resets.lost_pages(), testing::Contains(kLost));
 }
 
@@ -395,6 +399,17 @@ TEST_P(ResetTest, ColdResetLosesMemoryAndRetainedRegisters) {
     EXPECT_EQ(master.read(platform::reset::kTracker, 8), 0U);
   });
   for (const std::uint64_t page : {kScratch, kKept, kLost}) EXPECT_EQ(dram.peek(page), 0U);
+}
+
+TEST_P(ResetTest, CrashLosesNoPage) {
+  run_story([&] {
+    ask(platform::reset::Kind::kCrash);
+    EXPECT_EQ(master.read(platform::reset::kHandover, 8), 0U) << "nothing is handed over";
+    EXPECT_EQ(master.read(platform::reset::kTracker, 8), 0U);
+    EXPECT_EQ(master.read(platform::reset::kEntry, 8), kScratch);
+  });
+  for (const std::uint64_t page : {kScratch, kKept, kLost}) EXPECT_EQ(dram.peek(page), kMark);
+  EXPECT_THAT(resets.lost_pages(), testing::IsEmpty());
 }
 
 TEST_P(ResetTest, TrackerOutsideMemoryPreservesNothing) {

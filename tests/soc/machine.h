@@ -79,8 +79,21 @@ class Machine : public Platform {
     must(Command::kClaimOwner, {kD1.value, 99});
     must(Command::kSessionOpen, {1});
     must(Command::kPreserveMemory, {1, 1, 1});
-    must(Command::kPreserveDomain, {1, 2, 1});
+    must(Command::kMarkDomain, {1, 2});
+    must(Command::kPreserveIommufd, {1, 2});
     must(Command::kPreserveDevice, {1, 3, kD1.value});
+  }
+  /// The next image's userspace takes D1, its memory and its domain back.
+  void take_over_d1() {
+    for (const std::uint64_t token : {1U, 2U, 3U}) must(Command::kRetrieve, {1, token});
+    must(Command::kTransferOwner, {kD1.value, 99});
+    must(Command::kReclaimDomain, {2});
+  }
+  /// Takes a page out of the preserved set.
+  void lose_page(std::uint64_t page) {
+    namespace tracker = platform::tracker;
+    const std::uint64_t word = tracker::word(dram().peek(tracker::leaf_entry(resets().tracker(), page)), page);
+    dram().poke(word, dram().peek(word) & ~bit(tracker::bit_of(page)));
   }
   /// Freeze, clean, warm reset, next image; D2 loses its rights.
   MailboxReply update() {

@@ -105,11 +105,7 @@ const std::vector<Plant>& plants() {
       {Hazard::kRecycledPage,
        [](MonitorMachine& m) {
          m.preserve_d1();
-         m.resets().before([&m](platform::reset::Kind) {
-           const std::uint64_t page = kMemory1 / kPageSize;
-           const std::uint64_t word = m.resets().tracker() + page / 64 * 8;
-           m.dram().poke(word, m.dram().peek(word) & ~bit(static_cast<unsigned>(page % 64)));
-         });
+         m.resets().before([&m](platform::reset::Kind) { m.lose_page(kMemory1); });
          m.update();
          m.dma(Access::kWrite);
        }},
@@ -122,11 +118,7 @@ const std::vector<Plant>& plants() {
        [](MonitorMachine& m) {
          m.preserve_d1();
          const PhysAddr table = align_down(m.leaf(kIova), kPageSize);
-         m.resets().before([&m, table](platform::reset::Kind) {
-           const std::uint64_t page = table / kPageSize;
-           const std::uint64_t word = m.resets().tracker() + page / 64 * 8;
-           m.dram().poke(word, m.dram().peek(word) & ~bit(static_cast<unsigned>(page % 64)));
-         });
+         m.resets().before([&m, table](platform::reset::Kind) { m.lose_page(table); });
          m.update();
          for (Iova iova = kIova; iova < kIova + kBytes; iova += kPageSize) m.dma(Access::kRead, iova);
        }},

@@ -230,6 +230,7 @@ TEST_P(NonCoherentMachineTest, UpdateUnderDmaIsClean) {
     m.preserve_d1();
     EXPECT_EQ(m.update().status, Status::kOk) << m.console() << m.cpu().crash();
     sc_core::wait(us(50));
+    m.take_over_d1();
     m.must(Command::kFinish, {1});
     m.endpoint(0).stop();
   });

@@ -243,6 +243,7 @@ TEST_P(UpdateTest, PreservedDeviceNeverNotices) {
     m.set_phase("after");
     m.endpoint(1).stop();
     sc_core::wait(us(50));
+    m.take_over_d1();
     m.must(Command::kFinish, {1});
     m.endpoint(0).stop();
   });

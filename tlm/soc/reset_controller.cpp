@@ -43,6 +43,7 @@ std::uint64_t* ResetController::retained(std::uint64_t offset) {
 
 std::uint64_t ResetController::read(std::uint64_t offset, unsigned) {
   if (offset == reset::kBootCount) return resets_;
+  if (offset == reset::kMemorySize) return dram_.size();
   const std::uint64_t* value = retained(offset);
   return value == nullptr ? 0 : *value;
 }
@@ -51,16 +52,17 @@ void ResetController::write(std::uint64_t offset, std::uint64_t value, unsigned)
   if (std::uint64_t* target = retained(offset)) *target = value;
   if (offset != reset::kCommand) return;
   const auto kind = static_cast<reset::Kind>(value);
-  if (kind == reset::Kind::kWarm || kind == reset::Kind::kCold) trigger(kind);
+  if (kind == reset::Kind::kWarm || kind == reset::Kind::kCold || kind == reset::Kind::kCrash) trigger(kind);
 }
 
 void ResetController::trigger(reset::Kind kind) {
   for (const Listener& listener : before_) listener(kind);
   ++resets_;
   dram_.lose_cache();
-  if (kind == reset::Kind::kWarm) {
-    poison_unpreserved();
-  } else {
+  lost_.clear();
+  if (kind == reset::Kind::kWarm) poison_unpreserved();
+  if (kind == reset::Kind::kCrash) handover_ = tracker_ = 0;
+  if (kind == reset::Kind::kCold) {
     handover_ = entry_ = tracker_ = scratch_base_ = scratch_size_ = 0;
     dram_.clear();
   }
@@ -68,14 +70,16 @@ void ResetController::trigger(reset::Kind kind) {
 }
 
 bool ResetController::preserved(std::uint64_t address) const {
-  if (tracker_ == 0 || tracker_ >= dram_.size() || dram_.size() - tracker_ < kPageSize) return false;
-  const std::uint64_t page = address / kPageSize;
-  return (dram_.peek(tracker_ + page / 64 * kWord) & bit(page % 64)) != 0;
+  namespace tracker = platform::tracker;
+  const auto page_in_dram = [this](std::uint64_t at) { return at < dram_.size() && dram_.size() - at >= kPageSize; };
+  if (tracker_ == 0 || !page_in_dram(tracker_)) return false;
+  const std::uint64_t leaf = dram_.peek(tracker::leaf_entry(tracker_, address));
+  if (leaf == 0 || !page_in_dram(leaf)) return false;
+  return (dram_.peek(tracker::word(leaf, address)) & bit(tracker::bit_of(address))) != 0;
 }
 
 void ResetController::poison_unpreserved() {
-  // The bitmap is read before anything is overwritten: its own page need not be preserved.
-  lost_.clear();
+  // The tracker is read before anything is overwritten: its own pages need not be preserved.
   for (std::uint64_t page = 0; page < dram_.size(); page += kPageSize) {
     const bool scratch = page >= scratch_base_ && page - scratch_base_ < scratch_size_;
     if (!scratch && !preserved(page)) lost_.push_back(page);

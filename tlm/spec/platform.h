@@ -22,6 +22,9 @@ inline constexpr std::uint64_t kSlotBSize = 0x0100'0000;
 /// General memory: tables, records, queues.
 inline constexpr std::uint64_t kHeapBase = 0x0200'0000;
 inline constexpr std::uint64_t kHeapSize = 0x0200'0000;
+/// The end of it is kept for an image that starts after a crash, when nothing else may be overwritten.
+inline constexpr std::uint64_t kCrashBase = 0x03C0'0000;
+inline constexpr std::uint64_t kCrashSize = 0x0040'0000;
 /// Memory files (the "memfd" of a guest), from here to the end of DRAM. Scenarios place them; firmware never allocates
 /// here.
 inline constexpr std::uint64_t kGuestBase = 0x0400'0000;
@@ -67,19 +70,21 @@ inline constexpr std::uint64_t kDone = 0x80;        // WO
 inline constexpr std::uint64_t kState = 0x88;       // RW: LifecycleState, for waves and for the runner
 inline constexpr std::uint64_t kBootStatus = 0x90;  // RW: Status of adopt and reattach at boot
 inline constexpr std::uint64_t kPolicy = 0x98;      // RO: Policy bits, set by the scenario
-inline constexpr std::uint64_t kFail = 0xA0;        // RO: FailPlace [7:0] that fails, at its n-th turn [63:8]; 0 none
+inline constexpr std::uint64_t kFail = 0xA0;        // RO: which call of the firmware fails
 inline constexpr std::uint64_t kSize = 0xA8;
+// of kFail
+inline constexpr Field kFailPlace{"PLACE", 7, 0};  ///< FailPlace
+inline constexpr Field kFailTurn{"TURN", 63, 8};   ///< at its n-th turn from now, 1 is the next
 }  // namespace mailbox
 
 /// Policy bits: the kernel command line, so to say. Firmware reads them where it needs them, so a story may change them
 /// for the next image. From bit 16 on each plants one bug.
 namespace policy {
-inline constexpr Field kVerify{"verify", 0, 0};                ///< 1 checking, 0 trusting
-inline constexpr Field kContain{"contain", 1, 1};              ///< on_error: 1 contain, 0 failstop
-inline constexpr Field kSeries{"series", 3, 2};                ///< Series
-inline constexpr Field kScalable{"scalable", 4, 4};            ///< table mode of a unit that starts from scratch
-inline constexpr Field kCrashKernel{"crash_kernel", 5, 5};     ///< after a crash: copy the tables (kdump)
-inline constexpr Field kNoOwnerCheck{"no_owner_check", 6, 6};  ///< restored domains are not protected by an owner
+inline constexpr Field kVerify{"verify", 0, 0};             ///< 1 checking, 0 trusting
+inline constexpr Field kContain{"contain", 1, 1};           ///< on_error: 1 contain, 0 failstop
+inline constexpr Field kSeries{"series", 3, 2};             ///< Series
+inline constexpr Field kScalable{"scalable", 4, 4};         ///< table mode of a unit that starts from scratch
+inline constexpr Field kCrashKernel{"crash_kernel", 5, 5};  ///< after a crash: copy the tables (kdump)
 inline constexpr Field kSkipCleanInvalidation{"skip_clean_invalidation", 16, 16};
 inline constexpr Field kSkipUnmapInvalidation{"skip_unmap_invalidation", 17, 17};
 inline constexpr Field kSkipFlush{"skip_flush", 18, 18};
@@ -107,7 +112,6 @@ inline constexpr Field kReclaimTwice{"reclaim_twice", 39, 39};                 /
 inline constexpr Field kSkipPasidCheck{"skip_pasid_check", 40, 40};            ///< as v1: other PASIDs are dropped
 inline constexpr Field kFirstPasidPageOnly{"first_pasid_page_only", 41, 41};   ///< as v1 and v2
 inline constexpr Field kWipePasidsLive{"wipe_pasids_live", 42, 42};            ///< as v1: without invalidation
-inline constexpr Field kFreeEarly{"free_early", 43, 43};                       ///< old tables before the invalidation
 inline constexpr Field kChangeAfterPreserve{"change_after_preserve", 44, 44};  ///< attach and detach are not refused
 }  // namespace policy
 
@@ -164,12 +168,13 @@ enum class Status : std::uint8_t {
   kNoMemory,
   kTimeout,
   kFault,
-  kFatal
+  kFatal,
+  kNoDevice
 };
 #define VTD_STATUS_NAMES                                                                                   \
   {                                                                                                        \
     "OK", "EINVAL", "EBUSY", "EOPNOTSUPP", "ENOENT", "EPERM", "EEXIST", "EADDRINUSE", "ENODATA", "ENOMEM", \
-        "ETIMEDOUT", "EFAULT", "FATAL"                                                                     \
+        "ETIMEDOUT", "EFAULT", "FATAL", "ENODEV"                                                           \
   }
 
 /// Mailbox commands. Ids (memory, domain, session) are small integers chosen by the scenario; tokens are
@@ -188,7 +193,7 @@ enum class Status : std::uint8_t {
   X(kSessionOpen, 10, "session")                                                                                       \
   X(kSessionClose, 11, "session") /* unpreserves everything in it, in reverse order */                                 \
   X(kPreserveMemory, 12, "session token memory")                                                                       \
-  X(kPreserveDomain, 13, "session token domain")                                                                       \
+  X(kPreserveIommufd, 13, "session token") /* every marked domain */                                                   \
   X(kPreserveDevice, 14, "session token sid")                                                                          \
   X(kUnpreserve, 15, "session token") /* the newest file only, else EINVAL */                                          \
   X(kFreeze, 16, "")                                                                                                   \
@@ -211,8 +216,7 @@ enum class Status : std::uint8_t {
   X(kReprobeUnit, 33, "unit")        /* hot remove and add of a unit */                                                \
   X(kProbeDevice, 34, "sid")         /* hot add: the device as its registers show it */                                \
   X(kCrash, 35, "")                  /* places the other image and resets, without shutdown or handover */             \
-  X(kPreserveIommufd, 37, "session token") /* every marked domain */                                                   \
-  X(kProtectMemory, 36, "base size")       /* protected low memory region on; size 0: off */
+  X(kProtectMemory, 36, "base size") /* protected low memory region on; size 0: off */
 
 enum class Command : std::uint8_t {
 #define VTD_X(name, code, args) name = code,
@@ -220,8 +224,8 @@ enum class Command : std::uint8_t {
 #undef VTD_X
 };
 
-/// Stage of a domain's page tables.
-enum class Stage : std::uint8_t { kSecond = 0, kFirst = 1 };
+/// Stage of a domain's page tables. kNested: a first stage over the second stage of a parent domain.
+enum class Stage : std::uint8_t { kSecond = 0, kFirst = 1, kNested = 2 };
 
 /// First argument of Command::kQuery.
 enum class Query : std::uint8_t {
