@@ -40,11 +40,31 @@ soc::EndpointConfig endpoint_config(const EndpointDeclaration& d, std::uint64_t 
   e.outstanding = static_cast<unsigned>(p.number("outstanding", e.outstanding));
   if (p.has("interval")) e.interval = from_ns(p.number("interval"));
   e.ignore_bus_master = p.number("ignore_bus_master") != 0;
+  if (p.has("alias")) e.alias = SourceId{static_cast<std::uint16_t>(p.number("alias"))};
+  e.unit = static_cast<unsigned>(p.number("unit"));
+  e.non_pci = p.number("non_pci") != 0;
+  e.pasid_bits = static_cast<unsigned>(p.number("pasid_bits"));
+  if (p.has("pasid")) e.pasid = Pasid{static_cast<std::uint32_t>(p.number("pasid"))};
+  e.ats = p.number("ats") != 0;
+  e.page_requests = p.number("page_requests") != 0;
+  e.tlb_entries = static_cast<unsigned>(p.number("tlb_entries", e.tlb_entries));
   e.seed = seed * 31 + e.source.value;
   return e;
 }
 
 }  // namespace
+
+std::uint64_t set_policy(std::uint64_t bits, const Params& p) {
+  namespace policy = platform::policy;
+  constexpr const char* kSeries[] = VTD_SERIES_NAMES;
+  if (p.has("verify")) bits = policy::kVerify.with(bits, p.text("verify") == "checking" ? 1 : 0);
+  if (p.has("on_error")) bits = policy::kContain.with(bits, p.text("on_error") == "contain" ? 1 : 0);
+  if (p.has("mode")) bits = policy::kScalable.with(bits, p.text("mode") == "scalable" ? 1 : 0);
+  if (p.has("crash_kernel")) bits = policy::kCrashKernel.with(bits, p.number("crash_kernel"));
+  for (std::uint64_t i = 0; p.has("series") && i < std::size(kSeries); ++i)
+    if (p.text("series") == kSeries[i]) bits = policy::kSeries.with(bits, i);
+  return bits;
+}
 
 Choice choose(const Scenario& s, const Overrides& o) {
   return {pick(o.walker, s.platform, "walker", "rtl"), pick(o.cpu, s.platform, "cpu", "iss"),
@@ -56,7 +76,9 @@ soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const
   const Params& p = s.platform;
   const Choice choice = choose(s, o);
   soc::PlatformConfig c;
-  c.units.push_back(unit_config(s, o, choice));
+  for (std::uint64_t unit = 0; unit < p.number("units", 1); ++unit) c.units.push_back(unit_config(s, o, choice));
+  c.memory = p.number("memory", c.memory);
+  if (p.has("cpu_quantum")) c.cpu_quantum = from_ns(p.number("cpu_quantum"));
   for (const EndpointDeclaration& e : s.endpoints) c.endpoints.push_back(endpoint_config(e, choice.seed));
   c.cpu = choice.cpu == "native" ? soc::CpuKind::kNative : soc::CpuKind::kIss;
   c.firmware_dir = firmware_dir;
@@ -66,8 +88,8 @@ soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const
              : poison == "random" ? soc::PoisonMode::kRandom
                                   : soc::PoisonMode::kPlausible;
   c.seed = choice.seed;
-  c.policy = policy;
-  if (pick(o.verify, p, "verify", "checking") == "checking") c.policy |= platform::policy::kVerify.mask();
+  c.policy = set_policy(platform::policy::kVerify.mask(), p) | policy;
+  if (!o.verify.empty()) c.policy = platform::policy::kVerify.with(c.policy, o.verify == "checking" ? 1 : 0);
   if (p.has("memory_latency")) c.dram_latency = from_ns(p.number("memory_latency"));
   if (p.has("boot_delay")) c.boot_delay = from_ns(p.number("boot_delay"));
   if (p.text("evictions", "random") == "none") c.evictions = soc::Dram::Evictions::kNone;

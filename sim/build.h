@@ -26,6 +26,8 @@ struct Choice {
   std::string cpu;
   std::uint64_t seed = 1;
 };
+/// `bits` as the parameters that `platform` and the step `set` share change them.
+[[nodiscard]] std::uint64_t set_policy(std::uint64_t bits, const Params& params);
 [[nodiscard]] Choice choose(const Scenario& scenario, const Overrides& overrides);
 [[nodiscard]] soc::PlatformConfig platform_config(const Scenario& scenario, const Overrides& overrides,
                                                   const std::string& firmware_dir, std::uint64_t policy);

@@ -9,6 +9,7 @@
 
 #include "firmware/liveupdate/abi.h"
 #include "sim/scenario/scenario.h"
+#include "sim/scenario/schema.h"
 #include "tlm/soc/platform.h"
 #include "tlm/spec/paging.h"
 #include "tlm/spec/platform.h"
@@ -22,44 +23,75 @@ namespace {
 
 const std::regex kImage(R"(image\.([a-z]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
 const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
-const std::regex kPreserved(R"(preserved\.(root|context|memory|units|domains|devices|handover))");
-const std::regex kFirmware(
-    R"(firmware\.(skip_clean_invalidation|skip_unmap_invalidation|skip_flush|skip_handover_flush))");
+const std::regex kPreserved(R"(preserved\.(root|context|pasid|memory|units|domains|devices|handover))");
+const std::regex kFirmware(R"(firmware\.([a-z_]+))");
+const std::regex kFail(R"(fail\.([a-z_]+))");
 const std::regex kEntry(R"(entry\.([A-Za-z0-9_-]+)\[(0x[0-9a-fA-F]+)\]\.level([1-5]))");
 
-const Field& policy_bit(const std::string& name) {
-  namespace policy = platform::policy;
-  for (const Field* bit : {&policy::kSkipCleanInvalidation, &policy::kSkipUnmapInvalidation, &policy::kSkipFlush})
-    if (name == bit->name) return *bit;
-  return policy::kSkipHandoverFlush;
+constexpr const char* kFailPlaces[] = VTD_FAIL_PLACE_NAMES;
+
+const Field* policy_bit(const std::string& name) {
+  for (const platform::policy::Planted& planted : platform::policy::kPlanted)
+    if (name == planted.field.name) return &planted.field;
+  return nullptr;
+}
+
+std::optional<platform::FailPlace> fail_place(const std::string& name) {
+  for (std::size_t i = 1; i < std::size(kFailPlaces); ++i)
+    if (name == kFailPlaces[i]) return static_cast<platform::FailPlace>(i);
+  return std::nullopt;
 }
 
 /// Reads structures in DRAM as the unit's registers point to them.
 class TableReader {
  public:
-  explicit TableReader(soc::Platform& platform) : platform_(platform) {}
+  explicit TableReader(soc::Platform& platform, unsigned unit = 0) : platform_(platform), unit_(unit) {}
 
   [[nodiscard]] std::uint64_t read(PhysAddr address) const { return platform_.dram().peek(address); }
 
-  [[nodiscard]] PhysAddr root() const {
-    return rtaddr::kRTA.in_place(platform_.unit(0).core().register_value(RegId::kRTADDR));
+  [[nodiscard]] PhysAddr root() const { return rtaddr::kRTA.in_place(root_register()); }
+  [[nodiscard]] bool scalable() const {
+    return rtaddr::kTTM.get(root_register()) == static_cast<std::uint64_t>(TableMode::kScalable);
   }
   [[nodiscard]] PhysAddr context_table(SourceId source) const {
-    return root::kCTP.in_place(read(root() + std::uint64_t{source.bus()} * root::kBytes));
+    const PhysAddr at = root() + std::uint64_t{source.bus()} * root::kBytes;
+    const bool upper = scalable() && source.devfn() >= kScalableEntries;
+    return root::kCTP.in_place(read(upper ? at + 8 : at));
   }
-  [[nodiscard]] ctx::Entry context(SourceId source) const {
-    const PhysAddr at = context_table(source) + std::uint64_t{source.devfn()} * ctx::kBytes;
+  /// The low half of the context entry.
+  [[nodiscard]] Record128 context(SourceId source) const {
+    const PhysAddr table = context_table(source);
+    const PhysAddr at = scalable() ? table + std::uint64_t{source.devfn() % kScalableEntries} * sctx::kBytes
+                                   : table + std::uint64_t{source.devfn()} * ctx::kBytes;
     return {{read(at), read(at + 8)}};
   }
-  /// Address of the paging entry of `level` that `iova` selects; throws if the tables do not reach so far.
+  /// Page of the table that has the PASID; throws if there is none.
+  [[nodiscard]] PhysAddr pasid_table(SourceId source, std::uint32_t pasid) const {
+    const PhysAddr directory = context(source).address(sctx::kPASIDDIRPTR);
+    const std::uint64_t entry = read(directory + pasid_dir::kIndex.get(pasid) * pasid_dir::kBytes);
+    if (pasid_dir::kP.get(entry) == 0)
+      throw std::runtime_error(fmt::format("the device has no table for PASID {}", pasid));
+    return pasid_dir::kSMPTBLPTR.in_place(entry);
+  }
+  /// Address of the paging entry of `level` that `iova` selects, for requests without PASID; throws if the tables do
+  /// not reach so far.
   [[nodiscard]] PhysAddr entry(SourceId source, Iova iova, unsigned level) const {
-    const ctx::Entry c = context(source);
-    if (c.get(ctx::kP) == 0) throw std::runtime_error("the device has no context entry");
-    unsigned at_level = levels_of_aw(static_cast<unsigned>(c.get(ctx::kAW)));
-    PhysAddr at = entry_address(c.address(ctx::kSSPTPTR), iova, at_level);
+    if (context(source).get(ctx::kP) == 0) throw std::runtime_error("the device has no context entry");
+    unsigned at_level = levels_of_aw(static_cast<unsigned>(context(source).get(ctx::kAW)));
+    PhysAddr table = context(source).address(ctx::kSSPTPTR);
+    bool first_stage = false;
+    if (scalable()) {
+      const PhysAddr at = pasid_table(source, 0);
+      first_stage = pasid::kPGTT.get(read(at)) == static_cast<std::uint64_t>(PasidTranslation::kFirstStage);
+      at_level = first_stage ? 4 + static_cast<unsigned>(pasid::kFSPM.get(read(at + 16)))
+                             : levels_of_aw(static_cast<unsigned>(pasid::kAW.get(read(at))));
+      table = first_stage ? pasid::kFSPTPTR.in_place(read(at + 16)) : pasid::kSSPTPTR.in_place(read(at));
+    }
+    const std::uint64_t present = first_stage ? fs::kP.mask() : ss::kR.mask() | ss::kW.mask();
+    PhysAddr at = entry_address(table, iova, at_level);
     for (; at_level > level; --at_level) {
       const std::uint64_t entry = read(at);
-      if ((ss::kR.get(entry) | ss::kW.get(entry)) == 0 || ss::kPS.get(entry) != 0)
+      if ((entry & present) == 0 || ss::kPS.get(entry) != 0)
         throw std::runtime_error(fmt::format("the tables end at level {}", at_level));
       at = entry_address(ss::kADDR.in_place(entry), iova, at_level - 1);
     }
@@ -78,7 +110,13 @@ class TableReader {
   }
 
  private:
+  static constexpr unsigned kScalableEntries = 128;  ///< of one context table
+  [[nodiscard]] std::uint64_t root_register() const {
+    return platform_.unit(unit_).core().register_value(RegId::kRTADDR);
+  }
+
   soc::Platform& platform_;
+  unsigned unit_;
 };
 
 std::optional<PhysAddr> record(soc::Platform& platform, const std::string& name, std::uint64_t index) {
@@ -116,9 +154,9 @@ PhysAddr named_page(soc::Platform& platform, const std::string& what) {
   const TableReader tables(platform);
   if (what == "handover") return platform.resets().handover();
   if (what == "root") return tables.root();
-  if (what == "context") {
-    const auto devid = static_cast<std::uint16_t>(field(platform, "device", 0, "devid"));
-    return tables.context_table(SourceId{devid});
+  if (what == "context" || what == "pasid") {
+    const SourceId device{static_cast<std::uint16_t>(field(platform, "device", 0, "devid"))};
+    return what == "context" ? tables.context_table(device) : tables.pasid_table(device, 0);
   }
   if (what == "memory") return field(platform, "memory", 0, "base");
   return align_down(need(record(platform, what.substr(0, what.size() - 1), 0), what), kPageSize);
@@ -155,20 +193,24 @@ std::string apply_at_reset(soc::Platform& platform, const Injection& injection) 
 }  // namespace
 
 const std::vector<PlaceHelp>& places() {
-  static const std::vector<PlaceHelp> kPlaces{
-      {"image.RECORD[N].FIELD=VALUE",
-       "a field of the handover image, at the warm reset (records and fields: explain image)"},
-      {"preserved.table[LEVEL]", "a page-table page left out of the preserved set"},
-      {"preserved.root", "the root table left out of the preserved set"},
-      {"preserved.context", "the first device's context table left out of the preserved set"},
-      {"preserved.memory", "the first page of the first memory file left out of the preserved set"},
-      {"preserved.units|domains|devices|handover", "a page of records left out of the preserved set"},
-      {"firmware.skip_clean_invalidation=1", "shutdown cleaning without its invalidations"},
-      {"firmware.skip_unmap_invalidation=1", "unmap without its invalidations"},
-      {"firmware.skip_flush=1", "tables written without cache maintenance, for units with ECAP.C=0"},
-      {"firmware.skip_handover_flush=1", "warm reset without writing the CPU's cache back, for units with ECAP.C=0"},
-      {"entry.DEVICE[IOVA].levelN=VALUE", "the paging entry of level N that the device's IOVA selects, at once"},
-  };
+  static const std::vector<PlaceHelp> kPlaces = [] {
+    std::vector<PlaceHelp> all{
+        {"image.RECORD[N].FIELD=VALUE",
+         "a field of the handover image, at the warm reset (records and fields: explain image)"},
+        {"preserved.table[LEVEL]", "a page-table page left out of the preserved set"},
+        {"preserved.root", "the root table left out of the preserved set"},
+        {"preserved.context", "the first device's context table left out of the preserved set"},
+        {"preserved.pasid", "the first device's first PASID table left out of the preserved set"},
+        {"preserved.memory", "the first page of the first memory file left out of the preserved set"},
+        {"preserved.units|domains|devices|handover", "a page of records left out of the preserved set"},
+        {"entry.DEVICE[IOVA].levelN=VALUE", "the paging entry of level N that the device's IOVA selects, at once"},
+    };
+    for (std::size_t i = 1; i < std::size(kFailPlaces); ++i)
+      all.push_back({fmt::format("fail.{}=N", kFailPlaces[i]), "that call of the firmware fails at its N-th turn"});
+    for (const platform::policy::Planted& planted : platform::policy::kPlanted)
+      all.push_back({fmt::format("firmware.{}=1", planted.field.name), planted.what});
+    return all;
+  }();
   return kPlaces;
 }
 
@@ -188,12 +230,16 @@ std::string check_place(const std::string& place, bool has_value) {
     }
     return has_value ? "" : fmt::format("{} needs a value", place);
   }
-  for (const std::regex* r : {&kPreservedTable, &kPreserved, &kFirmware})
+  for (const std::regex* r : {&kPreservedTable, &kPreserved})
     if (std::regex_match(place, *r)) return "";
+  if (std::regex_match(place, m, kFirmware) && policy_bit(m[1].str()) != nullptr) return "";
+  if (std::regex_match(place, m, kFail) && fail_place(m[1].str())) return "";
   if (std::regex_match(place, kEntry)) return has_value ? "" : fmt::format("{} needs a value", place);
-  std::string known;
-  for (const PlaceHelp& p : places()) known += fmt::format("{}{}", known.empty() ? "" : ", ", p.pattern);
-  return fmt::format("unknown place '{}', expected one of {}", place, known);
+  std::vector<std::string> names;
+  for (const PlaceHelp& p : places()) names.push_back(p.pattern.substr(0, p.pattern.find('=')));
+  const std::string meant = nearest(place, names);
+  return fmt::format("unknown place '{}', expected one of `vtdsim explain places`{}", place,
+                     meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
 }
 
 Injection parse_injection(const std::string& text) {
@@ -215,11 +261,10 @@ void Injector::plan(const Injection& injection) {
   if (std::regex_match(injection.place, kFirmware)) done_.push_back(describe(injection));
 }
 
-std::uint64_t Injector::policy() const {
-  std::uint64_t bits = 0;
+std::uint64_t Injector::policy(std::uint64_t bits) const {
   std::smatch m;
   for (const Injection& i : planned_)
-    if (std::regex_match(i.place, m, kFirmware) && i.value != 0) bits |= policy_bit(m[1].str()).mask();
+    if (std::regex_match(i.place, m, kFirmware)) bits = policy_bit(m[1].str())->with(bits, i.value != 0 ? 1 : 0);
   return bits;
 }
 
@@ -233,7 +278,7 @@ void Injector::at_reset(soc::Platform& platform) {
   for (const Injection& i : planned_) {
     if (waits_for_reset(i.place)) {
       done_.push_back(apply_at_reset(platform, i));
-    } else if (std::regex_match(i.place, kEntry)) {
+    } else if (std::regex_match(i.place, kEntry) || std::regex_match(i.place, kFail)) {
       now(platform, i);
       done_.push_back(describe(i));
     } else {
@@ -245,12 +290,15 @@ void Injector::at_reset(soc::Platform& platform) {
 
 void Injector::now(soc::Platform& platform, const Injection& injection) {
   std::smatch m;
+  if (std::regex_match(injection.place, m, kFail))
+    return platform.mailbox().set_failure(*fail_place(m[1].str()), injection.value);
   if (!std::regex_match(injection.place, m, kEntry))
     throw std::runtime_error(injection.place + " cannot be changed now");
   const soc::Endpoint* endpoint = platform.find_endpoint(m[1].str());
   if (endpoint == nullptr) throw std::runtime_error("there is no endpoint " + m[1].str());
   const auto level = static_cast<unsigned>(*parse_number(m[3].str()));
-  const PhysAddr at = TableReader(platform).entry(endpoint->config().source, *parse_number(m[2].str()), level);
+  const PhysAddr at =
+      TableReader(platform, endpoint->config().unit).entry(endpoint->requester(), *parse_number(m[2].str()), level);
   platform.dram().poke(at, injection.value);
 }
 

@@ -14,8 +14,8 @@ class Platform;
 namespace vtd::sim {
 
 struct PlaceHelp {
-  const char* pattern;
-  const char* help;
+  std::string pattern;
+  std::string help;
 };
 [[nodiscard]] const std::vector<PlaceHelp>& places();
 
@@ -33,8 +33,8 @@ class Injector {
  public:
   /// Firmware places act at once, through policy(); the others at the next warm reset.
   void plan(const Injection& injection);
-  /// Mailbox policy bits that the planned injections ask for.
-  [[nodiscard]] std::uint64_t policy() const;
+  /// Mailbox policy bits as the planned injections change them, the last one of a bit last.
+  [[nodiscard]] std::uint64_t policy(std::uint64_t bits = 0) const;
   /// Applies what waits for the instant of a warm reset. Throws std::runtime_error if a place does not exist then.
   void at_reset(soc::Platform& platform);
   /// Applies a place that can be changed at any time.

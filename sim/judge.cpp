@@ -19,7 +19,7 @@ std::uint64_t now_ns() {
 void Story::check_memory() {
   for (std::size_t i = 0; i < platform_.endpoints(); ++i) {
     soc::Endpoint& e = platform_.endpoint(i);
-    const auto domain = attached_.find(e.config().name);
+    const auto domain = attached_.find({e.config().name, e.config().pasid ? e.config().pasid->value : 0});
     if (domain == attached_.end() || domain->second.empty()) continue;
     const auto& mappings = domains_.at(domain->second).mappings;
     e.check_memory([&](Iova iova) -> std::uint64_t {

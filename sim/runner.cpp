@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "sim/build.h"
+
 namespace vtd::sim {
 
 using platform::Command;
@@ -179,6 +181,12 @@ void Story::play(const Step& s) {
   if (k == "replace") return step_replace(s);
   if (k == "suspend") return void(command(s, Command::kSuspend, {}));
   if (k == "reprobe_unit") return void(command(s, Command::kReprobeUnit, {p.number("unit")}));
+  if (k == "set") return step_set(s);
+  if (k == "unplug" || k == "plug" || k == "renumber" || k == "sleep" || k == "wake") return step_device(s);
+  if (k == "probe_device") return void(command(s, Command::kProbeDevice, {sid(p.text("device"))}));
+  if (k == "interrupt") return step_interrupt(s);
+  if (k == "crash") return step_crash(s);
+  if (k == "protect_memory") return void(command(s, Command::kProtectMemory, {p.number("at"), p.number("size")}));
   if (k == "shutdown") return step_shutdown(s);
   if (k == "reboot") return step_reboot(s);
   if (k == "live_update") return step_live_update(s);
@@ -248,16 +256,13 @@ void Story::step_map(const Step& s) {
   const std::string leaf = s.params.text("leaf", "4K");
   const std::uint64_t level = leaf == "1G" ? 3 : leaf == "2M" ? 2 : 1;
   auto& monitor = platform_.monitor();
-  for (const std::string& name : d.devices)
-    monitor.begin_grant(SourceId{static_cast<std::uint16_t>(sid(name))}, mapping.iova, mapping.address, mapping.size,
-                        mapping.rights);
+  for (const User& user : d.users)
+    monitor.begin_grant(requester(user), mapping.iova, mapping.address, mapping.size, mapping.rights);
   const std::uint64_t perm = (mapping.rights.read ? 1U : 0U) | (mapping.rights.write ? 2U : 0U);
   const auto reply =
       command(s, Command::kMap, {d.id, mapping.iova, m.id, s.params.number("offset"), mapping.size, perm, level});
-  for (const std::string& name : d.devices) {
-    const SourceId source{static_cast<std::uint16_t>(sid(name))};
-    reply.status == Status::kOk ? monitor.end_grant(source) : monitor.cancel_grant(source);
-  }
+  for (const User& user : d.users)
+    reply.status == Status::kOk ? monitor.end_grant(requester(user)) : monitor.cancel_grant(requester(user));
   if (reply.status == Status::kOk) d.mappings.push_back(mapping);
 }
 
@@ -266,17 +271,16 @@ void Story::step_unmap(const Step& s) {
   const Iova iova = s.params.number("iova");
   const std::uint64_t size = s.params.number("size");
   auto& monitor = platform_.monitor();
-  for (const std::string& name : d.devices)
-    monitor.begin_revoke(SourceId{static_cast<std::uint16_t>(sid(name))}, iova, size);
+  for (const User& user : d.users) monitor.begin_revoke(requester(user), iova, size);
   const Snapshot before = snapshot();
   const auto reply = command(s, Command::kUnmap, {d.id, iova, size});
-  for (const std::string& name : d.devices) {
-    const SourceId source{static_cast<std::uint16_t>(sid(name))};
-    reply.status == Status::kOk ? monitor.end_revoke(source, iova, size) : monitor.cancel_revoke(source, iova, size);
+  std::vector<soc::Requester> losing;
+  for (const User& user : d.users) {
+    const soc::Requester who = requester(user);
+    reply.status == Status::kOk ? monitor.end_revoke(who, iova, size) : monitor.cancel_revoke(who, iova, size);
+    losing.push_back(who);
   }
   if (reply.status != Status::kOk) return;
-  std::vector<SourceId> losing;
-  for (const std::string& name : d.devices) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
   expect_invalidation(losing, before);
   cut(d.mappings, iova, size);
 }
@@ -297,46 +301,67 @@ void Story::cut(std::vector<Mapping>& mappings, Iova iova, std::uint64_t size) {
   mappings = std::move(left);
 }
 
-void Story::expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before) {
+void Story::expect_invalidation(const std::vector<soc::Requester>& losing, const Snapshot& before) {
   if (snapshot().invalidations != before.invalidations) return;
-  for (const SourceId source : losing) platform_.monitor().not_invalidated(source);
+  for (const soc::Requester& who : losing) platform_.monitor().not_invalidated(who);
 }
 
 void Story::step_attach(const Step& s) {
-  const std::string name = s.params.text("device");
+  const User user{s.params.text("device"), s.params.number("pasid")};
   DomainTruth& d = domains_.at(s.params.text("domain"));
-  const SourceId source{static_cast<std::uint16_t>(sid(name))};
+  const soc::Requester who = requester(user);
   auto& monitor = platform_.monitor();
-  for (const Mapping& m : d.mappings) monitor.begin_grant(source, m.iova, m.address, m.size, m.rights);
-  const auto reply = command(s, Command::kAttach, {source.value, d.id, s.params.number("pasid")});
-  if (reply.status != Status::kOk) return monitor.cancel_grant(source);
-  monitor.end_grant(source);
-  d.devices.insert(name);
-  attached_[name] = s.params.text("domain");
+  for (const Mapping& m : d.mappings) monitor.begin_grant(who, m.iova, m.address, m.size, m.rights);
+  const auto reply = command(s, Command::kAttach, {sid(user.device), d.id, user.pasid});
+  if (reply.status != Status::kOk) return monitor.cancel_grant(who);
+  monitor.end_grant(who);
+  if (const auto old = attached_.find(user); old != attached_.end() && !old->second.empty())
+    domains_.at(old->second).users.erase(user);  // a planted bug let it be attached twice
+  d.users.insert(user);
+  attached_[user] = s.params.text("domain");
 }
 
 void Story::step_pass_through(const Step& s) {
-  const SourceId source{static_cast<std::uint16_t>(sid(s.params.text("device")))};
-  platform_.monitor().begin_grant(source, 0, 0, platform_.dram().size(), {true, true});
-  const auto reply = command(s, Command::kPassThrough, {source.value});
-  if (reply.status != Status::kOk) return platform_.monitor().cancel_grant(source);
-  platform_.monitor().end_grant(source);
-  attached_[s.params.text("device")] = "";
+  const User user{s.params.text("device"), 0};
+  const soc::Requester who = requester(user);
+  platform_.monitor().begin_grant(who, 0, 0, platform_.dram().size(), {true, true});
+  const auto reply = command(s, Command::kPassThrough, {sid(user.device)});
+  if (reply.status != Status::kOk) return platform_.monitor().cancel_grant(who);
+  platform_.monitor().end_grant(who);
+  attached_[user] = "";
 }
 
 void Story::step_detach(const Step& s) {
-  const std::string name = s.params.text("device");
-  const SourceId source{static_cast<std::uint16_t>(sid(name))};
-  platform_.monitor().begin_revoke_all(source);
+  const User user{s.params.text("device"), s.params.number("pasid")};
+  const soc::Requester who = requester(user);
+  platform_.monitor().begin_revoke_all(who);
   const Snapshot before = snapshot();
-  const auto reply = command(s, Command::kDetach, {source.value, s.params.number("pasid")});
-  if (reply.status != Status::kOk) return platform_.monitor().cancel_revoke(source, 0, ~std::uint64_t{0});
-  platform_.monitor().end_revoke_all(source);
-  expect_invalidation({source}, before);
-  if (const auto it = attached_.find(name); it != attached_.end()) {
-    if (!it->second.empty()) domains_.at(it->second).devices.erase(name);
+  const auto reply = command(s, Command::kDetach, {sid(user.device), user.pasid});
+  if (reply.status != Status::kOk) return platform_.monitor().cancel_revoke(who, 0, ~std::uint64_t{0});
+  platform_.monitor().end_revoke_all(who);
+  expect_invalidation({who}, before);
+  if (const auto it = attached_.find(user); it != attached_.end()) {
+    if (!it->second.empty()) domains_.at(it->second).users.erase(user);
     attached_.erase(it);
   }
+}
+
+// ---- the bus --------------------------------------------------------------------------------------------------
+
+void Story::step_device(const Step& s) {
+  soc::Endpoint& e = device(s);
+  if (s.kind == "unplug") return e.plug(false);
+  if (s.kind == "plug") return e.plug(true);
+  if (s.kind == "sleep") return e.sleep(true);
+  if (s.kind == "wake") return e.sleep(false);
+  e.renumber(SourceId{static_cast<std::uint16_t>(s.params.number("source"))});
+}
+
+void Story::step_interrupt(const Step& s) {
+  std::uint32_t data = static_cast<std::uint32_t>(s.params.number("data", 0x40));
+  const auto outcome = device(s).access(s.params.number("address", kInterruptBase),
+                                        reinterpret_cast<std::uint8_t*>(&data), sizeof data, Access::kWrite, {});
+  expect_outcome(s, outcome);
 }
 
 // ---- live update --------------------------------------------------------------------------------------------
@@ -389,25 +414,26 @@ void Story::step_take_over(const Step& s) {
 
 /// The old rights go on until the command is done; the new ones are legal from its beginning.
 void Story::step_replace(const Step& s) {
-  const std::string name = s.params.text("device");
+  const User user{s.params.text("device"), 0};
   const std::string to = s.params.text("domain");
   DomainTruth& d = domains_.at(to);
-  const SourceId source{static_cast<std::uint16_t>(sid(name))};
+  const soc::Requester who = requester(user);
   auto& monitor = platform_.monitor();
-  monitor.begin_revoke_all(source);
-  for (const Mapping& m : d.mappings) monitor.begin_grant(source, m.iova, m.address, m.size, m.rights);
+  monitor.begin_revoke_all(who);
+  for (const Mapping& m : d.mappings) monitor.begin_grant(who, m.iova, m.address, m.size, m.rights);
   const Snapshot before = snapshot();
-  const auto reply = command(s, Command::kReplace, {source.value, d.id});
+  const auto reply = command(s, Command::kReplace, {sid(user.device), d.id});
   if (reply.status != Status::kOk) {
-    monitor.cancel_grant(source);
-    return monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+    monitor.cancel_grant(who);
+    return monitor.cancel_revoke(who, 0, ~std::uint64_t{0});
   }
-  monitor.end_grant(source);
-  monitor.end_revoke_all(source);
-  expect_invalidation({source}, before);
-  if (const auto it = attached_.find(name); it != attached_.end()) domains_.at(it->second).devices.erase(name);
-  d.devices.insert(name);
-  attached_[name] = to;
+  monitor.end_grant(who);
+  monitor.end_revoke_all(who);
+  expect_invalidation({who}, before);
+  if (const auto it = attached_.find(user); it != attached_.end() && !it->second.empty())
+    domains_.at(it->second).users.erase(user);
+  d.users.insert(user);
+  attached_[user] = to;
 }
 
 void Story::step_mark_domain(const Step& s) {
@@ -422,33 +448,52 @@ void Story::step_destroy_domain(const Step& s) {
 }
 
 void Story::step_shutdown(const Step& s) {
-  // Devices that are not preserved lose everything; their last accesses may still land until shutdown is done.
-  std::vector<SourceId> losing;
-  for (const auto& [name, domain] : attached_)
-    if (!is_preserved("device", name)) losing.push_back(SourceId{static_cast<std::uint16_t>(sid(name))});
+  // Devices that are not preserved lose everything; their last accesses may still land until shutdown is done. Of those
+  // that are preserved, other PASIDs are lost: the image has no place for them.
+  std::vector<soc::Requester> losing;
+  for (const auto& [user, domain] : attached_)
+    if (!stays(user)) losing.push_back(requester(user));
   auto& monitor = platform_.monitor();
-  monitor.hold_translation(!preserved_.empty());
-  for (const SourceId source : losing) monitor.begin_revoke_all(source);
+  hold_translation(true);
+  for (const soc::Requester& who : losing) monitor.begin_revoke_all(who);
   const Snapshot before = snapshot();
   const auto reply = command(s, Command::kShutdown, {});
   if (reply.status != Status::kOk) {
-    monitor.hold_translation(false);
-    for (const SourceId source : losing) monitor.cancel_revoke(source, 0, ~std::uint64_t{0});
+    hold_translation(false);
+    for (const soc::Requester& who : losing) monitor.cancel_revoke(who, 0, ~std::uint64_t{0});
     return;
   }
   // With nothing preserved, translation was switched off: there is nothing left that a cache could translate.
   if (!preserved_.empty()) expect_invalidation(losing, before);
-  for (auto& [name, domain] : domains_)
-    std::erase_if(domain.devices, [&](const std::string& d) { return !is_preserved("device", d); });
-  std::erase_if(attached_, [&](const auto& a) { return !is_preserved("device", a.first); });
-  for (const SourceId source : losing) monitor.end_revoke_all(source);
+  for (auto& [name, domain] : domains_) std::erase_if(domain.users, [&](const User& user) { return !stays(user); });
+  std::erase_if(attached_, [&](const auto& a) { return !stays(a.first); });
+  for (const soc::Requester& who : losing) monitor.end_revoke_all(who);
+}
+
+bool Story::stays(const User& user) const {
+  return user.pasid == 0 && is_preserved("device", user.device);
+}
+
+/// Of each unit with a preserved device.
+void Story::hold_translation(bool hold) {
+  for (const Preserved& x : preserved_)
+    if (x.kind == "device") platform_.monitor().hold_translation(platform_.find_endpoint(x.name)->config().unit, hold);
+}
+
+/// Nothing is shut down and nobody loses anything: the old tables stay, and what they say.
+void Story::step_crash(const Step& s) {
+  boot_next(s, Command::kCrash);
 }
 
 void Story::step_reboot(const Step& s) {
-  if (s.params.number("background") == 0) return void(command(s, Command::kReboot, {}));
+  boot_next(s, Command::kReboot);
+}
+
+void Story::boot_next(const Step& s, Command how) {
+  if (s.params.number("background") == 0) return void(command(s, how, {}));
   background_.reset();
-  sc_core::sc_spawn([this] {
-    background_ = platform_.mailbox().call(Command::kReboot, {}, command_timeout());
+  sc_core::sc_spawn([this, how] {
+    background_ = platform_.mailbox().call(how, {}, command_timeout());
     background_done_.notify();
   });
 }
@@ -519,18 +564,24 @@ void Story::step_query(const Step& s) {
 
 void Story::step_dma(const Step& s) {
   const Params& p = s.params;
-  const bool many = s.kind == "repeat_dma";
   const Access kind = p.text("op") == "write" ? Access::kWrite : Access::kRead;
   std::vector<std::uint8_t> data(p.number("size", 64), 0xA5);
-  for (std::uint64_t i = 0; i < (many ? p.number("count") : 1); ++i) {
-    const soc::DmaOutcome outcome =
-        device(s).access(p.number("iova") + i * kPageSize, data.data(), static_cast<std::uint32_t>(data.size()), kind);
-    const std::string happened = outcome.ok                            ? "ok"
-                                 : outcome.fault != FaultReason::kNone ? info(outcome.fault).name
-                                                                       : "refused without a fault";
-    const std::string expected = p.text("expect", "ok");
-    if (happened != expected) return fail(s, expected, happened);
+  std::optional<Pasid> pasid;
+  if (p.has("pasid")) pasid = Pasid{static_cast<std::uint32_t>(p.number("pasid"))};
+  for (std::uint64_t i = 0; i < p.number("count", 1); ++i) {
+    const auto outcome = device(s).access(p.number("iova") + i * kPageSize, data.data(),
+                                          static_cast<std::uint32_t>(data.size()), kind, pasid);
+    if (!expect_outcome(s, outcome)) return;
   }
+}
+
+bool Story::expect_outcome(const Step& s, const soc::DmaOutcome& outcome) {
+  const std::string happened = outcome.ok                            ? "ok"
+                               : outcome.fault != FaultReason::kNone ? info(outcome.fault).name
+                                                                     : "refused without a fault";
+  const std::string expected = s.params.text("expect", "ok");
+  if (happened != expected) fail(s, expected, happened);
+  return happened == expected;
 }
 
 void Story::step_stream(const Step& s) {
@@ -550,13 +601,23 @@ void Story::step_inject(const Step& s) {
   if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
   if (injection.place.rfind("firmware.", 0) == 0) {
     injector_.plan(injection);
-    return platform_.mailbox().set_policy(platform_.mailbox().policy() | injector_.policy());
+    return platform_.mailbox().set_policy(injector_.policy(platform_.mailbox().policy()));
   }
   try {
     Injector::now(platform_, injection);
   } catch (const std::runtime_error& e) {
     impossible(fmt::format("{}:{}:{}: {}", s.at.file, s.at.line, s.at.column, e.what()));
   }
+}
+
+void Story::step_set(const Step& s) {
+  platform_.mailbox().set_policy(set_policy(platform_.mailbox().policy(), s.params));
+}
+
+soc::Requester Story::requester(const User& user) {
+  const SourceId source = platform_.find_endpoint(user.device)->requester();
+  if (user.pasid == 0) return source;
+  return {source, Pasid{static_cast<std::uint32_t>(user.pasid)}};
 }
 
 soc::Endpoint& Story::device(const Step& step) {

@@ -80,10 +80,16 @@ class Story : public sc_core::sc_module {
     PhysAddr address;
     soc::Rights rights;
   };
+  /// Requests of a device with this PASID; 0: without.
+  struct User {
+    std::string device;
+    std::uint64_t pasid = 0;
+    friend auto operator<=>(const User&, const User&) = default;
+  };
   struct DomainTruth {
     std::uint64_t id = 0;
     std::vector<Mapping> mappings;
-    std::set<std::string> devices;
+    std::set<User> users;
   };
   struct MemoryTruth {
     std::uint64_t id = 0;
@@ -123,6 +129,11 @@ class Story : public sc_core::sc_module {
   void step_replace(const Step& step);
   void step_shutdown(const Step& step);
   void step_reboot(const Step& step);
+  void step_crash(const Step& step);
+  void boot_next(const Step& step, platform::Command how);
+  void step_device(const Step& step);
+  void step_interrupt(const Step& step);
+  void step_set(const Step& step);
   void step_live_update(const Step& step);
   void step_wait_for(const Step& step);
   void step_drain_faults(const Step& step);
@@ -132,7 +143,12 @@ class Story : public sc_core::sc_module {
   void step_inject(const Step& step);
 
   /// The rights of these devices were ended by a command that began when `before` was taken.
-  void expect_invalidation(const std::vector<SourceId>& losing, const Snapshot& before);
+  void expect_invalidation(const std::vector<soc::Requester>& losing, const Snapshot& before);
+  bool expect_outcome(const Step& step, const soc::DmaOutcome& outcome);
+  [[nodiscard]] soc::Requester requester(const User& user);
+  /// True if a live update brings the attachment over.
+  [[nodiscard]] bool stays(const User& user) const;
+  void hold_translation(bool hold);
   void at_reset();
   void impossible(const std::string& why);
   [[nodiscard]] soc::Endpoint& device(const Step& step);
@@ -150,7 +166,7 @@ class Story : public sc_core::sc_module {
   Snapshot phase_begin_;
   std::map<std::string, DomainTruth> domains_;
   std::map<std::string, MemoryTruth> memories_;
-  std::map<std::string, std::string> attached_;  ///< device -> domain
+  std::map<User, std::string> attached_;  ///< to a domain; identity: empty
   std::vector<Preserved> preserved_;
   std::map<std::string, std::uint64_t> marked_;  ///< domain -> token
   std::map<std::string, std::array<std::uint64_t, platform::mailbox::kResults>> remembered_;

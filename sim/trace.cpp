@@ -82,7 +82,7 @@ std::string Trace::normalised() const {
   for (const auto& [text, count] : transfers_) out += fmt::format("{} x{}\n", text, count);
   const soc::Dram& dram = platform_.dram();
   out += fmt::format("# memory\nheap {:016x}\nguest {:016x}\n", digest(dram, platform::kHeapBase, platform::kHeapSize),
-                     digest(dram, platform::kGuestBase, platform::kGuestSize));
+                     digest(dram, platform::kGuestBase, dram.size() - platform::kGuestBase));
   return out;
 }
 

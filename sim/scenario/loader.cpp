@@ -233,20 +233,31 @@ class Loader {
 
   void endpoints(const YAML::Node& node) {
     if (!node.IsSequence()) return mistake(node, "endpoints must be a list");
-    if (node.size() > platform::kMaxEndpoints)
-      mistake(node, fmt::format("{} endpoints, expected at most {}", node.size(), platform::kMaxEndpoints));
     std::set<std::uint64_t> sources;
     for (const auto& n : node) {
       EndpointDeclaration e;
       e.at = position(n);
       mapping(n, endpoint_spec(), e.params, {"windows"});
       if (n.IsMap() && n["windows"]) windows(n["windows"], e);
-      if (e.params.has("source") && !sources.insert(e.params.number("source")).second)
-        mistake(n["source"],
-                fmt::format("requester id {} is used twice, expected one endpoint each", n["source"].Scalar()));
-      declare(n, e.params.text("name"), "endpoint", endpoint_names_);
-      result_.scenario.endpoints.push_back(std::move(e));
+      if (e.params.number("unit") >= result_.scenario.platform.number("units", 1))
+        mistake(n, fmt::format("endpoint '{}' is behind unit {}, expected less than platform.units",
+                               e.params.text("name"), e.params.number("unit")));
+      if (e.params.number("page_requests") != 0 && e.params.number("ats") == 0)
+        mistake(n, fmt::format("endpoint '{}' has page_requests, expected ats as well", e.params.text("name")));
+      for (std::uint64_t copy = 0; copy < e.params.number("count", 1); ++copy) {
+        EndpointDeclaration one = e;
+        if (copy != 0) one.params.set("name", fmt::format("{}_{}", e.params.text("name"), copy + 1));
+        one.params.set("source", e.params.number("source") + copy);
+        if (e.params.has("source") && !sources.insert(one.params.number("source")).second)
+          mistake(n["source"],
+                  fmt::format("requester id {} is used twice, expected one endpoint each", n["source"].Scalar()));
+        declare(n, one.params.text("name"), "endpoint", endpoint_names_);
+        result_.scenario.endpoints.push_back(std::move(one));
+      }
     }
+    if (result_.scenario.endpoints.size() > platform::kMaxEndpoints)
+      mistake(node, fmt::format("{} endpoints, expected at most {}", result_.scenario.endpoints.size(),
+                                platform::kMaxEndpoints));
   }
 
   void windows(const YAML::Node& node, EndpointDeclaration& e) {
@@ -310,9 +321,11 @@ class Loader {
     if (s.kind == "domain") declare(node, s.params.text("name"), "domain", domain_names_);
     if (s.kind == "memory") memory(node, s);
     if (s.kind == "map") map(node, s);
+    if (s.kind == "protect_memory" && s.params.has("at") != s.params.has("size"))
+      mistake(node, "protect_memory needs at and size, or neither: off");
     if (s.kind == "domain" && (s.params.text("stage") == "nested") != s.params.has("parent"))
       mistake(node, "a nested domain needs a parent, and no other has one");
-    if ((s.kind == "dma" || s.kind == "repeat_dma") && s.params.has("expect")) {
+    if ((s.kind == "dma" || s.kind == "repeat_dma" || s.kind == "interrupt") && s.params.has("expect")) {
       const std::string expected = s.params.text("expect");
       if (expected != "ok" && !parse_reason(expected)) unknown_reason(node["expect"], expected);
     }
@@ -333,10 +346,10 @@ class Loader {
     const std::uint64_t size = s.params.number("size");
     if (!s.params.has("at")) s.params.set("at", next_memory_);
     const std::uint64_t at = s.params.number("at");
-    if (at < platform::kGuestBase || size > platform::kGuestSize ||
-        at - platform::kGuestBase > platform::kGuestSize - size)
+    const std::uint64_t guest = result_.scenario.platform.number("memory", platform::kDramSize) - platform::kGuestBase;
+    if (at < platform::kGuestBase || size > guest || at - platform::kGuestBase > guest - size)
       return mistake(node, fmt::format("memory {:#x}+{:#x} lies outside guest memory, expected {:#x}+{:#x}", at, size,
-                                       platform::kGuestBase, platform::kGuestSize));
+                                       platform::kGuestBase, guest));
     for (const auto& [other, range] : memories_)
       if (at < range.first + range.second && range.first < at + size)
         mistake(node, fmt::format("memory '{}' overlaps memory '{}', expected apart", s.params.text("name"), other));

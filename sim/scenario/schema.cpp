@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sim/scenario/schema.h"
 
+#include "tlm/spec/platform.h"
 #include "tlm/spec/profile_fields.h"
 
 #include <algorithm>
@@ -52,6 +53,17 @@ Param time(const char* what, bool required, const char* help) {
   return {what, Type::kTime, required, help};
 }
 
+/// What the firmware is told by policy bits: of `platform`, and of the step `set`.
+std::vector<Param> policy_params() {
+  return {
+      {"verify", Type::kChoice, false, "how an incoming image is taken, checking by default", "checking|trusting"},
+      {"on_error", Type::kChoice, false,
+       "what is wrong with one device stops the image, or costs the device; failstop by default", "failstop|contain"},
+      {"series", Type::kChoice, false, "form of the Linux series, latest by default", "latest|v1|v2"},
+      {"mode", Type::kChoice, false, "table mode, legacy by default", "legacy|scalable"},
+      {"crash_kernel", Type::kFlag, false, "an image that starts after a crash copies the tables (kdump)"}};
+}
+
 std::vector<Spec> make_steps() {
   return {
       {"phase", "names what follows; shown in waves, report and console", {text("name", "name of the phase")}},
@@ -80,6 +92,25 @@ std::vector<Spec> make_steps() {
         {"rights", Type::kChoice, false, "rw by default", "r|w|rw"},
         {"leaf", Type::kChoice, false, "largest page, 4K by default", "4K|2M|1G"},
         expect()}},
+      {"set", "changes what the running image, or the next one, is told", policy_params()},
+      {"unplug", "takes a device off the bus", {device()}},
+      {"plug", "puts it back, as after power-on", {device()}},
+      {"renumber", "gives a device another requester id", {device(), {"source", Type::kSource, true, "bb:dd.f"}}},
+      {"sleep", "puts a device to sleep (D3)", {device()}},
+      {"wake", "wakes a device up", {device()}},
+      {"probe_device", "the firmware looks for the device: hot add", {device(), expect()}},
+      {"interrupt",
+       "an interrupt message (MSI) of a device",
+       {device(),
+        {"address", Type::kNumber, false, "0xFEE00000 by default", {}, 0xFEE00000, 0xFEEFFFFF, 4},
+        {"data", Type::kNumber, false, "0x40 by default", {}, 0, 0xFFFFFFFF},
+        {"expect", Type::kText, false, "ok, or the name of a fault reason"}}},
+      {"crash",
+       "the other image starts without shutdown or handover",
+       {expect(), {"background", Type::kFlag, false, "go on at once; wait_for: ready takes the answer"}}},
+      {"protect_memory",
+       "protected low memory region; without size: off",
+       {pages("at", false, "first address"), pages("size", false, "bytes"), expect()}},
       {"unmap", "unmaps a range of a domain", {domain(), pages("iova", true, "first input address"), size(), expect()}},
       {"attach", "attaches a device to a domain", {device(), domain(), pasid(), expect()}},
       {"pass_through", "attaches a device to the identity domain", {device(), expect()}},
@@ -158,6 +189,7 @@ std::vector<Spec> make_steps() {
         {"iova", Type::kNumber, true, "input address"},
         {"op", Type::kChoice, true, "kind", "read|write"},
         {"size", Type::kNumber, false, "bytes, 64 by default", {}, 1, 65536},
+        pasid(),
         {"expect", Type::kText, false, "ok, or the name of a fault reason"}}},
       {"repeat_dma",
        "many DMAs by a device at consecutive pages",
@@ -165,6 +197,7 @@ std::vector<Spec> make_steps() {
         {"iova", Type::kNumber, true, "first input address"},
         {"op", Type::kChoice, true, "kind", "read|write"},
         {"count", Type::kNumber, true, "how many", {}, 1, 65536},
+        pasid(),
         {"expect", Type::kText, false, "ok, or the name of a fault reason"}}},
       {"inject",
        "plants trouble at a named place (see `vtdsim explain places`)",
@@ -206,26 +239,36 @@ const Spec* find_step(std::string_view name) {
 }
 
 const Spec& platform_spec() {
-  static const Spec kSpec{
-      "platform",
-      "what the story runs on",
-      {{"profile", Type::kChoice, false, "capabilities, linux by default", "linux|minimal|qemu72|full"},
-       {"walker", Type::kChoice, false, "page walker, rtl by default", "model|rtl|lockstep"},
-       {"cpu", Type::kChoice, false, "firmware CPU, iss by default", "iss|native"},
-       {"timing", Type::kChoice, false, "loose by default", "loose|cycle"},
-       {"iotlb_sets", Type::kNumber, false, "sets of the IOTLB, a power of two", {}, 1, 4096},
-       {"iotlb_ways", Type::kNumber, false, "ways of the IOTLB", {}, 1, 64},
-       {"poison", Type::kChoice, false, "what lost pages hold after a warm reset, plausible by default",
-        "zero|ones|random|plausible"},
-       {"verify", Type::kChoice, false, "how the incoming firmware takes an image, checking by default",
-        "checking|trusting"},
-       {"on_error", Type::kChoice, false, "failstop by default", "failstop"},
-       {"memory_latency", Type::kTime, false, "of every memory access, 20 ns by default"},
-       {"boot_delay", Type::kTime, false, "the CPU stays in reset so long after a warm reset"},
-       {"evictions", Type::kChoice, false, "of a CPU cache that the unit does not snoop (ECAP.C=0), random by default",
-        "random|none"},
-       {"cpi", Type::kNumber, false, "cycles per instruction, 1 by default", {}, 1, 1000},
-       {"limit", Type::kTime, false, "simulated time after which the story has failed, 1 s by default"}}};
+  static const Spec kSpec = [] {
+    Spec spec{"platform",
+              "what the story runs on",
+              {{"profile", Type::kChoice, false, "capabilities, linux by default", "linux|minimal|qemu72|full"},
+               {"walker", Type::kChoice, false, "page walker, rtl by default", "model|rtl|lockstep"},
+               {"cpu", Type::kChoice, false, "firmware CPU, iss by default", "iss|native"},
+               {"timing", Type::kChoice, false, "loose by default", "loose|cycle"},
+               {"iotlb_sets", Type::kNumber, false, "sets of the IOTLB, a power of two", {}, 1, 4096},
+               {"iotlb_ways", Type::kNumber, false, "ways of the IOTLB", {}, 1, 64},
+               {"poison", Type::kChoice, false, "what lost pages hold after a warm reset, plausible by default",
+                "zero|ones|random|plausible"},
+               {"units", Type::kNumber, false, "remapping units, 1 by default", {}, 1, 2},
+               {"memory",
+                Type::kNumber,
+                false,
+                "DRAM, 128M by default",
+                {},
+                platform::kDramSize,
+                platform::kDramMax,
+                platform::kDramSize},
+               {"cpu_quantum", Type::kTime, false, "the CPU yields at least so often, 1 us by default"},
+               {"memory_latency", Type::kTime, false, "of every memory access, 20 ns by default"},
+               {"boot_delay", Type::kTime, false, "the CPU stays in reset so long after a warm reset"},
+               {"evictions", Type::kChoice, false,
+                "of a CPU cache that the unit does not snoop (ECAP.C=0), random by default", "random|none"},
+               {"cpi", Type::kNumber, false, "cycles per instruction, 1 by default", {}, 1, 1000},
+               {"limit", Type::kTime, false, "simulated time after which the story has failed, 1 s by default"}}};
+    for (const Param& p : policy_params()) spec.params.push_back(p);
+    return spec;
+  }();
   return kSpec;
 }
 
@@ -246,6 +289,21 @@ const Spec& endpoint_spec() {
       "a DMA device",
       {{"name", Type::kName, true, "name"},
        {"source", Type::kSource, true, "requester id, bb:dd.f"},
+       {"alias", Type::kSource, false, "requester id of a bridge that speaks for it"},
+       {"unit", Type::kNumber, false, "its remapping unit, 0 by default", {}, 0, 1},
+       {"count",
+        Type::kNumber,
+        false,
+        "so many devices, of the next requester ids: NAME, NAME_2, NAME_3 ...",
+        {},
+        1,
+        platform::kMaxEndpoints},
+       {"non_pci", Type::kFlag, false, "not a PCI device: its bus mastering cannot be switched off"},
+       {"pasid_bits", Type::kNumber, false, "width of its PASIDs, none by default", {}, 1, 20},
+       {"pasid", Type::kNumber, false, "of the stream's requests", {}, 1, 0xFFFFF},
+       {"ats", Type::kFlag, false, "has a device TLB"},
+       {"page_requests", Type::kFlag, false, "with ats: asks for pages that are not mapped"},
+       {"tlb_entries", Type::kNumber, false, "of the device TLB, 64 by default", {}, 1, 4096},
        {"pattern", Type::kChoice, false, "sequential by default", "sequential|random"},
        {"block", Type::kNumber, false, "bytes of a transfer, 256 by default", {}, 64, 65536, 8},
        {"outstanding", Type::kNumber, false, "requests in flight, 4 by default", {}, 1, 64},

@@ -284,7 +284,7 @@ TEST_F(MachineTest, ArgumentsAreChecked) {
   EXPECT_EQ(m_.status(kAddMemory, {1, platform::kGuestBase, 0x1000}), Status::kExists);
   EXPECT_EQ(m_.status(kAddMemory, {2, platform::kGuestBase + 0x8000, 0x1000}), Status::kAddrInUse);
   EXPECT_EQ(m_.status(kAddMemory, {2, platform::kHeapBase, 0x1000}), Status::kInvalid);
-  EXPECT_EQ(m_.status(kAddMemory, {2, platform::kGuestBase + 0x10000, platform::kGuestSize}), Status::kInvalid);
+  EXPECT_EQ(m_.status(kAddMemory, {2, platform::kGuestBase + 0x10000, platform::kDramSize}), Status::kInvalid);
   EXPECT_EQ(m_.status(kCreateDomain, {1, 4}), Status::kExists);
   EXPECT_EQ(m_.status(kCreateDomain, {2, 6}), Status::kInvalid);
   EXPECT_EQ(m_.status(kMap, {9, 0x1000, 1, 0, 0x1000, 3, 1}), Status::kNoEntry);

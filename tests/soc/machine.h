@@ -97,7 +97,7 @@ class Machine : public Platform {
   }
   /// Freeze, clean, warm reset, next image; D2 loses its rights.
   MailboxReply update() {
-    monitor().hold_translation(true);
+    monitor().hold_translation(0, true);
     must(Command::kFreeze);
     monitor().begin_revoke_all(kD2);
     must(Command::kShutdown);

@@ -134,14 +134,14 @@ const std::vector<Plant>& plants() {
        }},
       {Hazard::kTranslationDropped,
        [](MonitorMachine& m) {
-         m.monitor().hold_translation(true);
+         m.monitor().hold_translation(0, true);
          const std::uint64_t gsts = m.master.read(register_at(RegId::kGSTS), 4);
          m.master.write(register_at(RegId::kGCMD), gcmd::kTE.with(gsts, 0), 4);
          sc_core::wait(us(10));
        }},
       {Hazard::kRootChanged,
        [](MonitorMachine& m) {
-         m.monitor().hold_translation(true);
+         m.monitor().hold_translation(0, true);
          m.master.write(register_at(RegId::kRTADDR), platform::kHeapBase + 0x20'0000, 8);
        }},
   };
@@ -235,7 +235,7 @@ TEST(MonitorRules, RefusalIsLostOnlyWhileTheRightStands) {
 
 TEST(MonitorRules, UnitsAreToldApart) {
   IsolationMonitor monitor;
-  monitor.hold_translation(true);
+  monitor.hold_translation(0, true);
   monitor.translation(0, true);
   monitor.translation(1, false);
   monitor.root_pointer(0, 0x1000);

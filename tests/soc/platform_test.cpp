@@ -125,7 +125,7 @@ TEST_P(TwoUnitsTest, EachTranslatesItsOwnDevice) {
     m.wait_ready();
     m.map_and_attach(1, kD1, kMemory1);
     m.map_and_attach(2, kD2, kMemory2);
-    m.monitor().hold_translation(true);
+    m.monitor().hold_translation(0, true);
     m.endpoint(0).start();
     m.endpoint(1).start();
     sc_core::wait(us(100));

@@ -22,6 +22,17 @@ AtsEndpoint::AtsEndpoint(sc_core::sc_module_name name, const AtsEndpointConfig& 
   unit.attach(config.source, *this);
 }
 
+void AtsEndpoint::set_power(const Power& power) {
+  if (!power.ats) tlb_.clear();
+  config_.page_requests = power.page_requests;
+  asleep_ = power.asleep;
+}
+
+void AtsEndpoint::renumber(SourceId source) {
+  config_.source = source;
+  unit_.attach(source, *this);
+}
+
 // ---- DMA --------------------------------------------------------------------------------------------------------
 
 DmaOutcome AtsEndpoint::access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind) {
@@ -172,7 +183,7 @@ void AtsEndpoint::end(Uses::iterator use) {
 }
 
 void AtsEndpoint::answer(DeviceTag tag) {
-  if (config_.manners == AtsEndpointConfig::Manners::kSilent) return;
+  if (asleep_ || config_.manners == AtsEndpointConfig::Manners::kSilent) return;
   const bool good = config_.manners == AtsEndpointConfig::Manners::kGood;
   unit_.device_answered(tag, good ? DeviceAnswer::kDone : DeviceAnswer::kError);
 }

@@ -51,6 +51,15 @@ class AtsEndpoint : public sc_core::sc_module, public AtsDevice {
   DmaOutcome access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind);
 
   void set_manners(AtsEndpointConfig::Manners manners) { config_.manners = manners; }
+  /// What the device may do now. Switched off, the TLB is empty; asleep, it answers no invalidation.
+  struct Power {
+    bool ats = true;
+    bool page_requests = false;
+    bool asleep = false;
+  };
+  void set_power(const Power& power);
+  /// The bus was numbered anew.
+  void renumber(SourceId source);
   [[nodiscard]] std::size_t cached() const { return tlb_.size(); }
   [[nodiscard]] const AtsStatistics& statistics() const { return statistics_; }
 
@@ -86,6 +95,7 @@ class AtsEndpoint : public sc_core::sc_module, public AtsDevice {
   void end(Uses::iterator use);
 
   AtsEndpointConfig config_;
+  bool asleep_ = false;
   RemappingUnit& unit_;
   std::deque<Cached> tlb_;  ///< oldest first
   Uses uses_;

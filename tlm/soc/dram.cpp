@@ -1,12 +1,28 @@
 // SPDX-License-Identifier: MIT
 #include "tlm/soc/dram.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
 
 namespace vtd::soc {
+
+HostMemory::HostMemory(std::uint64_t bytes) : size_(bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("the host has no room for the platform's memory");
+  data_ = static_cast<std::uint8_t*>(memory);
+}
+
+HostMemory::~HostMemory() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+void HostMemory::clear() {
+  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);  // of private anonymous memory: reads as zero
+}
 
 Dram::Dram(sc_core::sc_module_name name, std::uint64_t bytes, const sc_core::sc_time& latency)
     : sc_module(name), data_(bytes), latency_(latency) {
@@ -33,13 +49,14 @@ void Dram::load(std::uint64_t address, std::span<const std::uint8_t> bytes) {
 }
 
 void Dram::clear() {
-  std::fill(data_.begin(), data_.end(), std::uint8_t{0});
-  std::fill(written_back_.begin(), written_back_.end(), std::uint8_t{0});
+  data_.clear();
+  written_back_.clear();
   dirty_.clear();
 }
 
 void Dram::make_non_coherent(std::uint64_t seed, Evictions evictions) {
-  written_back_ = data_;
+  written_back_ = HostMemory(data_.size());
+  std::memcpy(written_back_.data(), data_.data(), data_.size());
   evictions_ = evictions;
   random_.seed(seed);
 }

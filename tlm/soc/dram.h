@@ -9,13 +9,42 @@
 #include <span>
 #include <systemc>
 #include <tlm>
-#include <vector>
+#include <utility>
 
 #include <tlm_utils/simple_target_socket.h>
 
 #include "tlm/unit/memory_tag.h"
 
 namespace vtd::soc {
+
+/// Zeroed memory that the host backs page by page, as it is used.
+class HostMemory {
+ public:
+  HostMemory() = default;
+  explicit HostMemory(std::uint64_t bytes);
+  ~HostMemory();
+  HostMemory(const HostMemory&) = delete;
+  HostMemory& operator=(const HostMemory&) = delete;
+  HostMemory(HostMemory&& other) noexcept { swap(other); }
+  HostMemory& operator=(HostMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::uint8_t* data() { return data_; }
+  [[nodiscard]] const std::uint8_t* data() const { return data_; }
+  /// All zero again, and unused.
+  void clear();
+
+ private:
+  void swap(HostMemory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  std::uint8_t* data_ = nullptr;
+  std::uint64_t size_ = 0;
+};
 
 class Dram : public sc_core::sc_module {
  public:
@@ -77,9 +106,9 @@ class Dram : public sc_core::sc_module {
   [[nodiscard]] bool troubled() const;
   void revoke();
 
-  std::vector<std::uint8_t> data_;          ///< the CPU's view, and the only one of a coherent platform
-  std::vector<std::uint8_t> written_back_;  ///< what table walks see; empty when coherent
-  std::set<std::uint64_t> dirty_;           ///< lines in which the views may differ
+  HostMemory data_;                ///< the CPU's view, and the only one of a coherent platform
+  HostMemory written_back_;        ///< what table walks see; empty when coherent
+  std::set<std::uint64_t> dirty_;  ///< lines in which the views may differ
   Evictions evictions_ = Evictions::kBySeed;
   std::mt19937_64 random_;
   CacheCounters counters_;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "tlm/soc/ats_endpoint.h"
 #include "tlm/spec/platform.h"
 #include "tlm/unit/simulation.h"
 
@@ -76,6 +77,33 @@ void Endpoint::stop() {
 void Endpoint::power_off() {
   running_ = false;
   bus_master_ = true;
+  ats_enabled_ = pri_enabled_ = asleep_ = false;
+  switched();
+}
+
+/// Tells the device TLB what the registers allow.
+void Endpoint::switched() {
+  if (tlb_ != nullptr) tlb_->set_power({ats_enabled_, pri_enabled_ && config_.page_requests, asleep_ || !plugged_});
+  changed_.notify(sc_core::SC_ZERO_TIME);
+}
+
+void Endpoint::renumber(SourceId source) {
+  config_.source = source;
+  if (tlb_ != nullptr) tlb_->renumber(source);
+}
+
+void Endpoint::plug(bool in) {
+  plugged_ = in;
+  if (in) {
+    bus_master_ = true;
+    ats_enabled_ = pri_enabled_ = asleep_ = false;
+  }
+  switched();
+}
+
+void Endpoint::sleep(bool asleep) {
+  asleep_ = asleep;
+  switched();
 }
 
 void Endpoint::set_phase(std::size_t phase) {
@@ -85,15 +113,26 @@ void Endpoint::set_phase(std::size_t phase) {
 
 std::uint64_t Endpoint::read(std::uint64_t offset, unsigned) {
   using namespace platform::endpoint;
-  if (offset == kId) return kSid.of(config_.source.value) | kPresent.of(1) | kUnit.of(config_.unit);
-  if (offset == kControl) return kBusMaster.of(bus_master_ ? 1 : 0);
+  if (!plugged_) return 0;
+  if (offset == kId)
+    return kSid.of(config_.source.value) | kPresent.of(1) | kNonPci.of(config_.non_pci ? 1 : 0) |
+           kAts.of(config_.ats ? 1 : 0) | kPri.of(config_.page_requests ? 1 : 0) | kUnit.of(config_.unit) |
+           kPasidBits.of(config_.pasid_bits);
+  if (offset == kAlias) return config_.alias ? kSid.of(config_.alias->value) | kPresent.of(1) : 0;
+  if (offset == kControl)
+    return kBusMaster.of(bus_master_ ? 1 : 0) | kAtsEnable.of(ats_enabled_ ? 1 : 0) |
+           kPriEnable.of(pri_enabled_ ? 1 : 0) | kD3.of(asleep_ ? 1 : 0);
   return 0;
 }
 
 void Endpoint::write(std::uint64_t offset, std::uint64_t value, unsigned) {
-  if (offset != platform::endpoint::kControl) return;
-  bus_master_ = platform::endpoint::kBusMaster.get(value) != 0;
-  changed_.notify(sc_core::SC_ZERO_TIME);
+  using namespace platform::endpoint;
+  if (offset != kControl || !plugged_) return;
+  bus_master_ = kBusMaster.get(value) != 0 || config_.non_pci;
+  ats_enabled_ = config_.ats && kAtsEnable.get(value) != 0;
+  pri_enabled_ = config_.page_requests && kPriEnable.get(value) != 0;
+  asleep_ = kD3.get(value) != 0;
+  switched();
 }
 
 void Endpoint::finish_at(std::uint64_t transfers) {
@@ -167,15 +206,31 @@ void Endpoint::one_transfer(unsigned worker, std::uint64_t turn) {
                        sc_core::sc_time_stamp().to_string(), slot.sequence, found));
 }
 
-DmaOutcome Endpoint::access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind) {
+DmaOutcome Endpoint::access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind,
+                            std::optional<Pasid> pasid) {
   DmaOutcome outcome;
   if (gated()) return outcome;
   ++in_flight_;
   for (const auto& listener : on_activity_) listener(*this);
   const sc_core::sc_time begin = sc_core::sc_time_stamp();
+  // The device TLB serves requests without PASID; those with one are translated by the unit.
+  const bool by_tlb = tlb_ != nullptr && ats_enabled_ && !pasid;
+  outcome = by_tlb ? tlb_->access(iova, data, bytes, kind) : send(iova, data, bytes, kind, pasid);
+  outcome.pasid = pasid;
+  outcome.latency = sc_core::sc_time_stamp() - begin;
+  --in_flight_;
+  count(kind, bytes, outcome);
+  for (const Listener& listener : listeners_) listener(*this, iova, kind, bytes, outcome);
+  for (const auto& listener : on_activity_) listener(*this);
+  changed_.notify(sc_core::SC_ZERO_TIME);
+  return outcome;
+}
+
+DmaOutcome Endpoint::send(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind, std::optional<Pasid> pasid) {
   tlm::tlm_generic_payload trans;
   DmaExtension extension;
-  extension.source = config_.source;
+  extension.source = requester();
+  extension.pasid = pasid;
   extension.zero_length = kind == Access::kZeroLengthRead;
   trans.set_command(writes(kind) ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
   trans.set_address(iova);
@@ -188,15 +243,9 @@ DmaOutcome Endpoint::access(Iova iova, std::uint8_t* data, std::uint32_t bytes, 
   trans.clear_extension(&extension);
   // Workers stay with global time: stories check hazards at their instants.
   if (delay != sc_core::SC_ZERO_TIME) wait(delay);
-
+  DmaOutcome outcome;
   outcome.ok = trans.is_response_ok();
   outcome.fault = extension.fault;
-  outcome.latency = sc_core::sc_time_stamp() - begin;
-  --in_flight_;
-  count(kind, bytes, outcome);
-  for (const Listener& listener : listeners_) listener(*this, iova, kind, bytes, outcome);
-  for (const auto& listener : on_activity_) listener(*this);
-  changed_.notify(sc_core::SC_ZERO_TIME);
   return outcome;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <systemc>
@@ -32,8 +33,15 @@ struct Window {
 
 struct EndpointConfig {
   std::string name = "D1";
-  SourceId source{};
+  SourceId source{};                ///< requester id
+  std::optional<SourceId> alias{};  ///< of a bridge that speaks for the device: its requests carry this one
   unsigned unit = 0;
+  bool non_pci = false;          ///< no bus mastering to switch off
+  unsigned pasid_bits = 0;       ///< width of its PASIDs, 0 none, at most 20
+  std::optional<Pasid> pasid{};  ///< of the stream's requests
+  bool ats = false;              ///< has a device TLB
+  bool page_requests = false;    ///< with ATS: asks for pages that are not mapped
+  unsigned tlb_entries = 64;     ///< of the device TLB
   std::vector<Window> windows;
   Pattern pattern = Pattern::kSequential;
   std::uint32_t block = 256;                       ///< bytes, 64..65536, a multiple of 8
@@ -62,11 +70,14 @@ struct StreamStatistics {
 struct DmaOutcome {
   bool ok = false;
   FaultReason fault = FaultReason::kNone;  ///< when a unit refused it
+  std::optional<Pasid> pasid{};            ///< of the request
   sc_core::sc_time latency;
 };
 
 /// Length of a slice of Endpoint::throughput(), picoseconds.
 inline constexpr std::uint64_t kThroughputSlicePs = 10'000'000;
+
+class AtsEndpoint;
 
 class Endpoint : public RegisterDevice {
  public:
@@ -92,7 +103,22 @@ class Endpoint : public RegisterDevice {
   [[nodiscard]] unsigned in_flight() const { return in_flight_; }
 
   /// One DMA, from an SC_THREAD, with the bus-master gate like the stream's.
-  DmaOutcome access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind);
+  DmaOutcome access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind) {
+    return access(iova, data, bytes, kind, config_.pasid);
+  }
+  DmaOutcome access(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind, std::optional<Pasid> pasid);
+  /// Requester id that its requests carry.
+  [[nodiscard]] SourceId requester() const { return config_.alias.value_or(config_.source); }
+  /// The bus was numbered anew.
+  void renumber(SourceId source);
+  /// Unplugged, it does no DMA and its registers say that nothing is there; plugged in again it is as after power-on.
+  void plug(bool in);
+  [[nodiscard]] bool plugged() const { return plugged_; }
+  /// Asleep (D3), it does no DMA and its TLB answers no invalidation.
+  void sleep(bool asleep);
+
+  /// Gives the device its TLB; `tlb` must outlive the endpoint. With ATS enabled, requests go through it.
+  void set_tlb(AtsEndpoint& tlb) { tlb_ = &tlb; }
 
   /// Counts go to the bucket of the phase in which a transfer ends.
   void set_phase(std::size_t phase);
@@ -129,10 +155,17 @@ class Endpoint : public RegisterDevice {
   [[nodiscard]] bool worker_finished(unsigned worker) const;
   void complain(const std::string& text);
   void count(Access kind, std::uint32_t bytes, const DmaOutcome& outcome);
-  [[nodiscard]] bool gated() const { return !bus_master_ && !config_.ignore_bus_master; }
+  [[nodiscard]] bool gated() const { return !plugged_ || asleep_ || (!bus_master_ && !config_.ignore_bus_master); }
+  void switched();
+  DmaOutcome send(Iova iova, std::uint8_t* data, std::uint32_t bytes, Access kind, std::optional<Pasid> pasid);
 
   EndpointConfig config_;
   bool bus_master_ = true;
+  bool ats_enabled_ = false;
+  bool pri_enabled_ = false;
+  bool asleep_ = false;
+  bool plugged_ = true;
+  AtsEndpoint* tlb_ = nullptr;
   bool running_ = false;
   unsigned in_flight_ = 0;
   sc_core::sc_event changed_;

@@ -54,42 +54,42 @@ const HazardInfo& info(Hazard hazard) {
   return kHazards.at(static_cast<std::size_t>(hazard));
 }
 
-void IsolationMonitor::grant(SourceId source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
+void IsolationMonitor::grant(Requester source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
   begin_grant(source, iova, address, size, rights);
   end_grant(source);
 }
 
-void IsolationMonitor::end_grant(SourceId source) {
+void IsolationMonitor::end_grant(Requester source) {
   change(source, 0, kEverything, State::kGranting, State::kGranted);
 }
 
-void IsolationMonitor::cancel_grant(SourceId source) {
+void IsolationMonitor::cancel_grant(Requester source) {
   std::erase_if(grants_, [&](const Grant& g) { return g.source == source && g.state == State::kGranting; });
 }
 
-void IsolationMonitor::cancel_revoke(SourceId source, Iova iova, std::uint64_t size) {
+void IsolationMonitor::cancel_revoke(Requester source, Iova iova, std::uint64_t size) {
   change(source, iova, size, State::kRevoking, State::kGranted);
 }
 
-void IsolationMonitor::begin_grant(SourceId source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
+void IsolationMonitor::begin_grant(Requester source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
   grants_.push_back({source, iova, address, size, rights, State::kGranting});
   reclaim(address, size);
 }
 
-void IsolationMonitor::begin_revoke(SourceId source, Iova iova, std::uint64_t size) {
+void IsolationMonitor::begin_revoke(Requester source, Iova iova, std::uint64_t size) {
   change(source, iova, size, State::kGranted, State::kRevoking);
 }
 
-void IsolationMonitor::end_revoke(SourceId source, Iova iova, std::uint64_t size) {
+void IsolationMonitor::end_revoke(Requester source, Iova iova, std::uint64_t size) {
   change(source, iova, size, State::kRevoking, State::kRevoked);
 }
 
-void IsolationMonitor::not_invalidated(SourceId source) {
+void IsolationMonitor::not_invalidated(Requester source) {
   report(Hazard::kRevokeWithoutInvalidation, source, 0, 0, 0);
 }
 
 /// Cuts grants at the range's ends and moves what lies inside to the new state.
-void IsolationMonitor::change(SourceId source, Iova iova, std::uint64_t size, State from, State to) {
+void IsolationMonitor::change(Requester source, Iova iova, std::uint64_t size, State from, State to) {
   const Iova last = size == kEverything ? kEverything : iova + (size - 1);
   std::vector<Grant> parts;
   for (Grant& g : grants_) {
@@ -115,25 +115,30 @@ void IsolationMonitor::reclaim(PhysAddr address, std::uint64_t size) {
   std::erase_if(recycled_, [&](PhysAddr page) { return in(page, address, size); });
 }
 
-void IsolationMonitor::hold_translation(bool hold) {
-  hold_ = hold;
+void IsolationMonitor::hold_translation(std::size_t unit, bool hold) {
+  units_[unit].hold = hold;
 }
 
-void IsolationMonitor::delivered(SourceId source, Iova iova, PhysAddr address, std::uint64_t length, Access access) {
+void IsolationMonitor::delivered(Requester source, Iova iova, PhysAddr address, std::uint64_t length, Access access,
+                                 bool translated) {
   ++checked_;
   if (recycled_.contains(align_down(address, kPageSize)))
     return report(Hazard::kRecycledPage, source, iova, address, length);
   const Grant* right = nullptr;
-  for (const Grant& g : grants_)
-    if (g.source == source && g.state != State::kRevoked && contains(g.iova, g.size, iova, length) &&
-        address == g.address + (iova - g.iova))
-      right = &g;
+  const Grant* ended = nullptr;
+  for (const Grant& g : grants_) {
+    const bool reaches = translated ? contains(g.address, g.size, address, length)
+                                    : contains(g.iova, g.size, iova, length) && address == g.address + (iova - g.iova);
+    if (g.source == source && reaches) (g.state == State::kRevoked ? ended : right) = &g;
+  }
+  if (right == nullptr && translated && ended != nullptr)
+    return report(Hazard::kAccessAfterRevoke, source, iova, address, length);
   if (right == nullptr) return report(blame(source, iova, address, length), source, iova, address, length);
   if (writes(access) && !right->rights.write) return report(Hazard::kWriteToReadOnly, source, iova, address, length);
   if (!writes(access) && !right->rights.read) return report(Hazard::kReadOfWriteOnly, source, iova, address, length);
 }
 
-Hazard IsolationMonitor::blame(SourceId source, Iova iova, PhysAddr address, std::uint64_t length) const {
+Hazard IsolationMonitor::blame(Requester source, Iova iova, PhysAddr address, std::uint64_t length) const {
   if (in(address, kCanaryPage, kPageSize)) return Hazard::kCanary;
   bool live = false;
   for (const Grant& g : grants_) {
@@ -145,7 +150,7 @@ Hazard IsolationMonitor::blame(SourceId source, Iova iova, PhysAddr address, std
   return live ? Hazard::kMisdirected : Hazard::kUnowned;
 }
 
-void IsolationMonitor::refused(SourceId source, Iova iova, std::uint64_t length, Access access) {
+void IsolationMonitor::refused(Requester source, Iova iova, std::uint64_t length, Access access) {
   for (const Grant& g : grants_) {
     const bool allowed = writes(access) ? g.rights.write : g.rights.read;
     if (g.source == source && g.state == State::kGranted && allowed && contains(g.iova, g.size, iova, length))
@@ -157,7 +162,7 @@ void IsolationMonitor::translation(std::size_t unit, bool enabled) {
   UnitState& state = units_[unit];
   if (state.translating && !enabled) {
     ++drops_;
-    if (hold_) report(Hazard::kTranslationDropped, {}, 0, 0, 0);
+    if (state.hold) report(Hazard::kTranslationDropped, {}, 0, 0, 0);
   }
   state.translating = enabled;
 }
@@ -166,7 +171,7 @@ void IsolationMonitor::root_pointer(std::size_t unit, std::uint64_t value) {
   UnitState& state = units_[unit];
   if (state.translating && state.root != 0 && value != state.root) {
     ++root_changes_;
-    if (hold_) report(Hazard::kRootChanged, {}, 0, value, 0);
+    if (state.hold) report(Hazard::kRootChanged, {}, 0, value, 0);
   }
   state.root = value;
 }
@@ -175,11 +180,10 @@ void IsolationMonitor::power_off() {
   grants_.clear();
   recycled_.clear();
   units_.clear();
-  hold_ = false;
 }
 
-void IsolationMonitor::report(Hazard hazard, SourceId source, Iova iova, PhysAddr address, std::uint64_t length) {
-  violations_.push_back({hazard, sc_core::sc_time_stamp(), source, iova, address, length});
+void IsolationMonitor::report(Hazard hazard, Requester source, Iova iova, PhysAddr address, std::uint64_t length) {
+  violations_.push_back({hazard, sc_core::sc_time_stamp(), source.source, iova, address, length});
 }
 
 }  // namespace vtd::soc

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <systemc>
 #include <unordered_set>
@@ -54,31 +55,43 @@ struct Rights {
   bool write = false;
 };
 
+/// Whose rights: requests of this requester id with this PASID, or without one.
+struct Requester {
+  SourceId source{};
+  std::optional<Pasid> pasid{};
+  Requester() = default;
+  Requester(SourceId s, std::optional<Pasid> p = std::nullopt)
+      : source(s), pasid(p) {}  // NOLINT: a source alone is one
+  friend bool operator==(const Requester&, const Requester&) = default;
+};
+
 class IsolationMonitor {
  public:
   // ---- truth, told by the story ----
-  void grant(SourceId source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights);
+  void grant(Requester source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights);
   /// The right is being installed: access is legal, and so is its refusal, until end_grant() or cancel_grant().
-  void begin_grant(SourceId source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights);
-  void end_grant(SourceId source);
-  void cancel_grant(SourceId source);
+  void begin_grant(Requester source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights);
+  void end_grant(Requester source);
+  void cancel_grant(Requester source);
   /// The right is being withdrawn: stale access is legal until end_revoke(). Ranges may cut grants.
-  void begin_revoke(SourceId source, Iova iova, std::uint64_t size);
+  void begin_revoke(Requester source, Iova iova, std::uint64_t size);
   /// The withdrawal was refused: the right is as before.
-  void cancel_revoke(SourceId source, Iova iova, std::uint64_t size);
-  void end_revoke(SourceId source, Iova iova, std::uint64_t size);
-  void begin_revoke_all(SourceId source) { begin_revoke(source, 0, kEverything); }
-  void end_revoke_all(SourceId source) { end_revoke(source, 0, kEverything); }
+  void cancel_revoke(Requester source, Iova iova, std::uint64_t size);
+  void end_revoke(Requester source, Iova iova, std::uint64_t size);
+  void begin_revoke_all(Requester source) { begin_revoke(source, 0, kEverything); }
+  void end_revoke_all(Requester source) { end_revoke(source, 0, kEverything); }
   /// The withdrawal was completed although no invalidation came since it began: caches may still hold the right.
-  void not_invalidated(SourceId source);
+  void not_invalidated(Requester source);
   /// Memory that a reset gave to others; DMA into it is a hazard until it is granted anew.
   void recycle(PhysAddr address, std::uint64_t size);
-  /// From now on translation must stay on and the root pointer as it is (a live update runs); or no longer.
-  void hold_translation(bool hold);
+  /// From now on the unit's translation must stay on and its root pointer as it is (a live update runs); or no longer.
+  void hold_translation(std::size_t unit, bool hold);
 
   // ---- what happened, told by the platform ----
-  void delivered(SourceId source, Iova iova, PhysAddr address, std::uint64_t length, Access access);
-  void refused(SourceId source, Iova iova, std::uint64_t length, Access access);
+  /// `translated`: the device had the address translated before, so `iova` says nothing.
+  void delivered(Requester source, Iova iova, PhysAddr address, std::uint64_t length, Access access,
+                 bool translated = false);
+  void refused(Requester source, Iova iova, std::uint64_t length, Access access);
   /// A unit's GSTS.TES and RTADDR, whenever they were stored.
   void translation(std::size_t unit, bool enabled);
   void root_pointer(std::size_t unit, std::uint64_t value);
@@ -95,7 +108,7 @@ class IsolationMonitor {
   static constexpr std::uint64_t kEverything = ~std::uint64_t{0};
   enum class State : std::uint8_t { kGranting, kGranted, kRevoking, kRevoked };
   struct Grant {
-    SourceId source{};
+    Requester source{};
     Iova iova = 0;
     PhysAddr address = 0;
     std::uint64_t size = 0;
@@ -103,19 +116,19 @@ class IsolationMonitor {
     State state = State::kGranted;
   };
   struct UnitState {
+    bool hold = false;
     bool translating = false;
     std::uint64_t root = 0;
   };
   void reclaim(PhysAddr address, std::uint64_t size);
-  void change(SourceId source, Iova iova, std::uint64_t size, State from, State to);
-  [[nodiscard]] Hazard blame(SourceId source, Iova iova, PhysAddr address, std::uint64_t length) const;
-  void report(Hazard hazard, SourceId source, Iova iova, PhysAddr address, std::uint64_t length);
+  void change(Requester source, Iova iova, std::uint64_t size, State from, State to);
+  [[nodiscard]] Hazard blame(Requester source, Iova iova, PhysAddr address, std::uint64_t length) const;
+  void report(Hazard hazard, Requester source, Iova iova, PhysAddr address, std::uint64_t length);
 
   std::vector<Grant> grants_;
   std::unordered_set<PhysAddr> recycled_;  ///< pages
   std::vector<Violation> violations_;
   std::uint64_t checked_ = 0;
-  bool hold_ = false;
   std::map<std::size_t, UnitState> units_;
   unsigned drops_ = 0;
   unsigned root_changes_ = 0;

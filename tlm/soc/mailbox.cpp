@@ -72,6 +72,7 @@ std::uint64_t Mailbox::read(std::uint64_t offset, unsigned) {
   if (offset == mailbox::kState) return static_cast<std::uint64_t>(state_);
   if (offset == mailbox::kBootStatus) return static_cast<std::uint64_t>(boot_status_);
   if (offset == mailbox::kPolicy) return policy_;
+  if (offset == mailbox::kFail) return fail_;
   return 0;
 }
 

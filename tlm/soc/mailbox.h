@@ -31,6 +31,10 @@ class Mailbox : public RegisterDevice {
 
   void set_policy(std::uint64_t bits) { policy_ = bits; }
   [[nodiscard]] std::uint64_t policy() const { return policy_; }
+  /// Lets a call of the firmware fail at its `turn`-th turn from the next command, or boot, on; kNone: no more.
+  void set_failure(platform::FailPlace place, std::uint64_t turn) {
+    fail_ = platform::mailbox::kFailPlace.of(static_cast<std::uint64_t>(place)) | platform::mailbox::kFailTurn.of(turn);
+  }
   [[nodiscard]] platform::LifecycleState state() const { return state_; }
   [[nodiscard]] platform::Status boot_status() const { return boot_status_; }
   /// Called when the firmware writes STATE, and with kBlackout at a reset.
@@ -55,6 +59,7 @@ class Mailbox : public RegisterDevice {
   [[nodiscard]] bool ready() const;
 
   std::uint64_t policy_ = 0;
+  std::uint64_t fail_ = 0;
   platform::LifecycleState state_ = platform::LifecycleState::kBoot;
   platform::Status boot_status_ = platform::Status::kOk;
 

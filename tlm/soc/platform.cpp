@@ -55,7 +55,7 @@ class Platform::UnitWatch final : public Observer {
 
 Platform::Platform(sc_core::sc_module_name name, const PlatformConfig& config)
     : sc_module(name),
-      dram_("dram", p::kDramSize, config.dram_latency),
+      dram_("dram", config.memory, config.dram_latency),
       resets_("resets", dram_, config.poison, config.seed),
       cpu_(make_cpu("cpu", cpu_config(config), dram_)),
       boot_delay_(config.boot_delay) {
@@ -77,8 +77,9 @@ void Platform::add_units(const PlatformConfig& config) {
   for (std::size_t i = 0; i < config.units.size(); ++i) {
     UnitConfig unit = config.units[i];
     unit.dma_ports.clear();
+    // Requester ids come with each request: the bus may be numbered anew. One port more for a device TLB.
     for (const EndpointConfig& endpoint : config.endpoints)
-      if (endpoint.unit == i) unit.dma_ports.emplace_back(endpoint.source);
+      if (endpoint.unit == i) unit.dma_ports.resize(unit.dma_ports.size() + (endpoint.ats ? 2 : 1));
     units_.push_back(std::make_unique<RemappingUnit>(fmt::format("unit{}", i).c_str(), unit));
     watches_.push_back(std::make_unique<UnitWatch>(monitor_, i));
     units_.back()->add_observer(*watches_.back());
@@ -95,8 +96,15 @@ void Platform::add_endpoints(const PlatformConfig& config) {
     endpoints_.push_back(std::make_unique<Endpoint>(c.name.c_str(), c));
     Endpoint& endpoint = *endpoints_.back();
     endpoint.dma.bind(units_[c.unit]->dma[ports[c.unit]++]);
+    if (c.ats) {
+      AtsEndpointConfig tlb{.name = c.name + "_tlb", .source = endpoint.requester()};
+      tlb.tlb_entries = c.tlb_entries;
+      tlbs_.push_back(std::make_unique<AtsEndpoint>(tlb.name.c_str(), tlb, *units_[c.unit]));
+      tlbs_.back()->dma.bind(units_[c.unit]->dma[ports[c.unit]++]);
+      endpoint.set_tlb(*tlbs_.back());
+    }
     endpoint.on_transfer([this](const Endpoint& e, Iova iova, Access access, std::uint32_t bytes, const DmaOutcome& o) {
-      if (!o.ok) monitor_.refused(e.config().source, iova, bytes, access);
+      if (!o.ok) monitor_.refused({e.requester(), o.pasid}, iova, bytes, access);
     });
   }
 }
@@ -105,7 +113,7 @@ void Platform::connect() {
   cpu_->bus.bind(bus_.new_input());
   for (const auto& unit : units_) unit->memory.bind(bus_.new_input());
 
-  bus_.map(p::kDramBase, p::kDramSize, dram_.socket);
+  bus_.map(p::kDramBase, dram_.size(), dram_.socket);
   bus_.map(p::kMailboxBase, p::kDeviceWindowSize, mailbox_.socket);
   bus_.map(p::kResetBase, p::kDeviceWindowSize, resets_.socket);
   bus_.map(p::kUartBase, p::kDeviceWindowSize, uart_.socket);
@@ -123,8 +131,8 @@ void Platform::connect() {
 
   bus_.watch([this](const MemoryTag& tag, const tlm::tlm_generic_payload& trans) {
     if (tag.kind != MemoryKind::kDma) return;
-    monitor_.delivered(tag.source, tag.iova, trans.get_address(), trans.get_data_length(),
-                       trans.is_write() ? Access::kWrite : Access::kRead);
+    monitor_.delivered({tag.source, tag.pasid}, tag.iova, trans.get_address(), trans.get_data_length(),
+                       trans.is_write() ? Access::kWrite : Access::kRead, tag.translated);
   });
   cpu_->on_crash([this](const CrashReport&) { mailbox_.cpu_crashed(); });
   resets_.before([this](p::reset::Kind kind) { before_reset(kind); });

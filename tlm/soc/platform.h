@@ -8,6 +8,7 @@
 #include <systemc>
 #include <vector>
 
+#include "tlm/soc/ats_endpoint.h"
 #include "tlm/soc/bus.h"
 #include "tlm/soc/cpu/cpu.h"
 #include "tlm/soc/devices.h"
@@ -28,7 +29,8 @@ struct PlatformConfig {
   std::string firmware_dir;  ///< holds fw_a.img, fw_a.elf, fw_a.so and the same of fw_b
   PoisonMode poison = PoisonMode::kRandom;
   std::uint64_t seed = 1;
-  std::uint64_t policy = 0;  ///< platform::policy bits
+  std::uint64_t policy = 0;                    ///< platform::policy bits
+  std::uint64_t memory = platform::kDramSize;  ///< bytes of DRAM, a multiple of 128 MiB, at most platform::kDramMax
   sc_core::sc_time dram_latency{20, sc_core::SC_NS};
   sc_core::sc_time cpu_period{1, sc_core::SC_NS};
   double cpi = 1;
@@ -93,6 +95,7 @@ class Platform : public sc_core::sc_module {
   std::unique_ptr<Cpu> cpu_;
   std::vector<std::unique_ptr<RemappingUnit>> units_;
   std::vector<std::unique_ptr<UnitWatch>> watches_;
+  std::vector<std::unique_ptr<AtsEndpoint>> tlbs_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::vector<std::unique_ptr<RegisterDevice>> absent_;  ///< endpoint windows without an endpoint
   std::unique_ptr<PlatformWaves> waves_;

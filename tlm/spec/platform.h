@@ -28,7 +28,6 @@ inline constexpr std::uint64_t kCrashSize = 0x0040'0000;
 /// Memory files (the "memfd" of a guest), from here to the end of DRAM. Scenarios place them; firmware never allocates
 /// here.
 inline constexpr std::uint64_t kGuestBase = 0x0400'0000;
-inline constexpr std::uint64_t kGuestSize = 0x0400'0000;
 
 // ---- MMIO ------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kMailboxBase = 0xF000'0000;
@@ -38,7 +37,7 @@ inline constexpr std::uint64_t kTimerBase = 0xF000'3000;
 inline constexpr std::uint64_t kCacheBase = 0xF000'4000;
 inline constexpr std::uint64_t kEndpointBase = 0xF001'0000;  ///< endpoint n at kEndpointBase + n * kEndpointStride
 inline constexpr std::uint64_t kEndpointStride = 0x1000;
-inline constexpr unsigned kMaxEndpoints = 16;
+inline constexpr unsigned kMaxEndpoints = 96;
 inline constexpr std::uint64_t kImageStoreBase = 0xF100'0000;    ///< read-only copies of images A and B
 inline constexpr std::uint64_t kImageStoreStride = 0x0010'0000;  ///< image A at +0, image B at +1 stride
 inline constexpr std::uint64_t kUnitBase = 0xFED9'0000;          ///< unit n at kUnitBase + n * kUnitStride
@@ -113,6 +112,41 @@ inline constexpr Field kSkipPasidCheck{"skip_pasid_check", 40, 40};            /
 inline constexpr Field kFirstPasidPageOnly{"first_pasid_page_only", 41, 41};   ///< as v1 and v2
 inline constexpr Field kWipePasidsLive{"wipe_pasids_live", 42, 42};            ///< as v1: without invalidation
 inline constexpr Field kChangeAfterPreserve{"change_after_preserve", 44, 44};  ///< attach and detach are not refused
+/// The planted bugs, in words.
+struct Planted {
+  Field field;
+  const char* what;
+};
+inline constexpr Planted kPlanted[] = {
+    {kSkipCleanInvalidation, "shutdown cleaning without its invalidations"},
+    {kSkipUnmapInvalidation, "unmap without its invalidations"},
+    {kSkipFlush, "tables written without cache maintenance, for units with ECAP.C=0"},
+    {kSkipHandoverFlush, "warm reset without writing the CPU's cache back, for units with ECAP.C=0"},
+    {kCleanOwnIdOnly, "shutdown cleaning that forgets aliases and devices that are not PCI"},
+    {kLeavePageRequests, "shutdown cleaning that leaves PRE of preserved devices set"},
+    {kLeaveProtectedMemory, "shutdown that leaves protected memory regions on"},
+    {kCleanDeviceTlb, "shutdown cleaning by device, device TLBs included, as v1"},
+    {kSkipImmutability, "mappings of preserved domains can be changed"},
+    {kSkipMemoryCheck, "domains are preserved although they map memory that is not"},
+    {kReserveLate, "domain ids are reserved after the first allocation"},
+    {kFreshId, "a refused domain id is replaced by a fresh one, as v2"},
+    {kSkipReplaceInvalidation, "replace without its invalidations"},
+    {kEarlyIdReuse, "replace frees the old domain id without invalidating it"},
+    {kReplaceByClearing, "replace clears the entry before it writes the new one"},
+    {kReplaceInTwoStores, "replace writes a context entry in two stores"},
+    {kSplitContextWrite, "a context entry is written word by word, P first"},
+    {kSplitPasidWrite, "a PASID entry is written word by word, P first"},
+    {kTranslationGlitch, "boot writes GCMD without TE once"},
+    {kSkipBootInvalidation, "boot sets the root pointer without the invalidations"},
+    {kSkipQueueDrain, "shutdown leaves a descriptor in the queue"},
+    {kNoGroupLock, "a restored owner is set without the group lock"},
+    {kFallBackToDefault, "a device that cannot be restored gets a default domain, as v1"},
+    {kReclaimTwice, "pages of a unit are taken back each time it appears, as v1"},
+    {kSkipPasidCheck, "a device is preserved although it uses PASIDs, as v1"},
+    {kFirstPasidPageOnly, "only the first page of PASID tables is preserved, as v1 and v2"},
+    {kWipePasidsLive, "shutdown wipes other PASIDs without invalidation, as v1"},
+    {kChangeAfterPreserve, "attach and detach of preserved devices are not refused, as v1"},
+};
 }  // namespace policy
 
 /// Which form of the Linux series the firmware plays; the older ones with their hazards (liveupdate.md 1.2).

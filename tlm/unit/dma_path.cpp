@@ -133,6 +133,8 @@ tlm::tlm_response_status DmaPath::forward(const Piece& piece, const Translation&
   access.kind = is_message(request, translation) ? MemoryKind::kMessage : MemoryKind::kDma;
   access.source = request.source;
   access.iova = request.address;
+  access.pasid = request.pasid;
+  access.translated = request.type == AddressType::kTranslated;
   const auto status = memory_.access(access, time.delay());
   if (config_.mode == TimingMode::kCycleTrue) time.synchronise();
   if (status != tlm::TLM_OK_RESPONSE) return status;

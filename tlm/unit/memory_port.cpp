@@ -21,6 +21,8 @@ std::unique_ptr<MemoryPort::Transaction> MemoryPort::prepare(const MemoryAccess&
   transaction->tag.kind = access.kind;
   transaction->tag.source = access.source;
   transaction->tag.iova = access.iova;
+  transaction->tag.pasid = access.pasid;
+  transaction->tag.translated = access.translated;
   transaction->tag.expected = access.expected;
   transaction->tag.observed.reset();
   tlm::tlm_generic_payload& payload = transaction->payload;

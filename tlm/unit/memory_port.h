@@ -25,7 +25,9 @@ struct MemoryAccess {
   MemoryKind kind = MemoryKind::kTable;
   SourceId source{};
   Iova iova = 0;
-  std::uint64_t expected = 0;  ///< kUpdate
+  std::uint64_t expected = 0;    ///< kUpdate
+  std::optional<Pasid> pasid{};  ///< kDma
+  bool translated = false;       ///< kDma
 };
 
 class MemoryPort final : public WalkMemory {

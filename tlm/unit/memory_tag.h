@@ -23,8 +23,10 @@ enum class MemoryKind : std::uint8_t {
 class MemoryTag final : public tlm::tlm_extension<MemoryTag> {
  public:
   MemoryKind kind = MemoryKind::kTable;
-  SourceId source{};  ///< on whose behalf; 0 for descriptors, status and the unit's own messages
-  Iova iova = 0;      ///< address before translation; 0 where there is none
+  SourceId source{};             ///< on whose behalf; 0 for descriptors, status and the unit's own messages
+  Iova iova = 0;                 ///< address before translation; 0 where there is none
+  std::optional<Pasid> pasid{};  ///< of a device's request that has one
+  bool translated = false;       ///< the request came with a translated address: `iova` is what the device says
   /// kUpdate, a write: memory writes only if it holds this value, and says in `observed` what it held, at once. A
   /// memory that leaves `observed` empty cannot do it; the unit takes that for a bus error.
   std::uint64_t expected = 0;
