@@ -578,7 +578,7 @@ void Story::step_dma(const Step& s) {
 bool Story::expect_outcome(const Step& s, const soc::DmaOutcome& outcome) {
   const std::string happened = outcome.ok                            ? "ok"
                                : outcome.fault != FaultReason::kNone ? info(outcome.fault).name
-                                                                     : "refused without a fault";
+                                                                     : "refused";
   const std::string expected = s.params.text("expect", "ok");
   if (happened != expected) fail(s, expected, happened);
   return happened == expected;

@@ -327,7 +327,8 @@ class Loader {
       mistake(node, "a nested domain needs a parent, and no other has one");
     if ((s.kind == "dma" || s.kind == "repeat_dma" || s.kind == "interrupt") && s.params.has("expect")) {
       const std::string expected = s.params.text("expect");
-      if (expected != "ok" && !parse_reason(expected)) unknown_reason(node["expect"], expected);
+      if (expected != "ok" && expected != "refused" && !parse_reason(expected))
+        unknown_reason(node["expect"], expected);
     }
     if (s.kind == "inject")
       if (const auto wrong = check_place(s.params.text("place"), s.params.has("value")); !wrong.empty())

@@ -144,6 +144,13 @@ const std::vector<Plant>& plants() {
          m.monitor().hold_translation(0, true);
          m.master.write(register_at(RegId::kRTADDR), platform::kHeapBase + 0x20'0000, 8);
        }},
+      {Hazard::kProtectedMemoryOn,
+       [](MonitorMachine& m) {
+         m.must(Command::kProtectMemory, {kMemory1, kBytes});
+         m.preserve_d1();
+         m.update();
+       },
+       platform::policy::kLeaveProtectedMemory.mask()},
   };
   return all;
 }
@@ -151,6 +158,7 @@ const std::vector<Plant>& plants() {
 PlatformConfig config_of(const Plant& plant) {
   PlatformConfig c = machine_config();
   c.policy = plant.policy;
+  c.units[0].profile.protected_low = true;
   c.poison = PoisonMode::kPlausible;
   return c;
 }

@@ -38,6 +38,9 @@ constexpr std::array<HazardInfo, static_cast<std::size_t>(Hazard::kCount)> kHaza
      "GCMD written without TE"},
     {Hazard::kRootChanged, "root-changed", "the root pointer changed during a live update",
      "RTADDR written with another root"},
+    {Hazard::kProtectedMemoryOn, "protected-memory-on",
+     "protected memory regions were on when a live update came to its reset: hardware may block DMA into them",
+     "a shutdown that leaves PMEN set"},
 }};
 
 bool contains(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
@@ -174,6 +177,15 @@ void IsolationMonitor::root_pointer(std::size_t unit, std::uint64_t value) {
     if (state.hold) report(Hazard::kRootChanged, {}, 0, value, 0);
   }
   state.root = value;
+}
+
+void IsolationMonitor::protected_memory(std::size_t unit, bool enabled) {
+  units_[unit].protecting = enabled;
+}
+
+void IsolationMonitor::warm_reset() {
+  for (const auto& [unit, state] : units_)
+    if (state.hold && state.protecting) report(Hazard::kProtectedMemoryOn, {}, 0, 0, 0);
 }
 
 void IsolationMonitor::power_off() {

@@ -29,6 +29,7 @@ enum class Hazard : std::uint8_t {
   kLostAccess,
   kTranslationDropped,
   kRootChanged,
+  kProtectedMemoryOn,
   kCount
 };
 
@@ -95,6 +96,10 @@ class IsolationMonitor {
   /// A unit's GSTS.TES and RTADDR, whenever they were stored.
   void translation(std::size_t unit, bool enabled);
   void root_pointer(std::size_t unit, std::uint64_t value);
+  /// PMEN.EPM of a unit, whenever it was stored.
+  void protected_memory(std::size_t unit, bool enabled);
+  /// The CPU is reset, the units are not.
+  void warm_reset();
   /// Power was lost: nobody has any right, nothing translates.
   void power_off();
 
@@ -118,6 +123,7 @@ class IsolationMonitor {
   struct UnitState {
     bool hold = false;
     bool translating = false;
+    bool protecting = false;
     std::uint64_t root = 0;
   };
   void reclaim(PhysAddr address, std::uint64_t size);

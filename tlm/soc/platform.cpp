@@ -46,6 +46,7 @@ class Platform::UnitWatch final : public Observer {
   void on_register(RegId id, std::uint64_t value) override {
     if (id == RegId::kGSTS) monitor_.translation(unit_, gsts::kTES.get(value) != 0);
     if (id == RegId::kRTADDR) monitor_.root_pointer(unit_, value);
+    if (id == RegId::kPMEN) monitor_.protected_memory(unit_, pmen::kEPM.get(value) != 0);
   }
 
  private:
@@ -156,7 +157,8 @@ void Platform::before_reset(p::reset::Kind kind) {
   if (waves_) waves_->reset();
   mailbox_.cpu_reset();
   timer_.wake();
-  if (kind == p::reset::Kind::kWarm) return;
+  if (kind == p::reset::Kind::kWarm) monitor_.warm_reset();
+  if (kind != p::reset::Kind::kCold) return;
   monitor_.power_off();
   for (const auto& endpoint : endpoints_) endpoint->power_off();
   for (const auto& unit : units_) unit->reset(ResetKind::kCold);
