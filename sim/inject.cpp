@@ -21,7 +21,8 @@ namespace abi = fw::abi;
 
 namespace {
 
-const std::regex kImage(R"(image\.([a-z]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
+const std::regex kImage(R"(image\.([a-z_]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
+const std::regex kReference(R"(([a-z_]+)\[(\d+)\])");
 const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
 const std::regex kPreserved(R"(preserved\.(root|context|pasid|memory|units|domains|devices|handover))");
 const std::regex kFirmware(R"(firmware\.([a-z_]+))");
@@ -172,8 +173,11 @@ std::string apply_at_reset(soc::Platform& platform, const Injection& injection) 
     const std::uint64_t index = m[2].matched ? *parse_number(m[2].str()) : 0;
     const PhysAddr at = need(record(platform, m[1].str(), index), injection.place);
     const abi::FieldInfo* f = abi::find_field(m[1].str(), m[3].str());
-    write_field(platform, at + f->offset, f->bytes, injection.value);
-    return describe(injection);
+    Injection done = injection;
+    if (std::smatch to; std::regex_match(injection.reference, to, kReference))
+      done.value = need(record(platform, to[1].str(), *parse_number(to[2].str())), injection.reference);
+    write_field(platform, at + f->offset, f->bytes, done.value);
+    return describe(done);
   }
   PhysAddr page = 0;
   if (std::regex_match(injection.place, m, kPreservedTable)) {
@@ -223,7 +227,8 @@ std::string check_place(const std::string& place, bool has_value) {
         if (f.record == m[1].str()) fields.emplace_back(f.name);
       if (fields.empty())
         return fmt::format(
-            "the image has no record '{}', expected root, iommu, unit, domain, device, session, file or memory",
+            "the image has no record '{}', expected root, flb, iommu, unit, domain, device, session, file, memory, "
+            "iommufd, hwpt or vfio, or unit_page, domain_page, device_page, session_page or memory_page",
             m[1].str());
       return fmt::format("image record '{}' has no field '{}', expected one of {}", m[1].str(), m[3].str(),
                          fmt::join(fields, ", "));
@@ -242,14 +247,22 @@ std::string check_place(const std::string& place, bool has_value) {
                      meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
 }
 
+bool is_reference(const std::string& text) {
+  return std::regex_match(text, kReference);
+}
+
 Injection parse_injection(const std::string& text) {
   Injection injection;
   const std::size_t equals = text.find('=');
   injection.place = text.substr(0, equals);
   if (equals != std::string::npos) {
-    const auto value = parse_number(text.substr(equals + 1));
-    if (!value) throw std::invalid_argument(fmt::format("--inject {}: the value must be a number", text));
-    injection.value = *value;
+    const std::string given = text.substr(equals + 1);
+    const auto value = parse_number(given);
+    if (!value && !is_reference(given))
+      throw std::invalid_argument(
+          fmt::format("--inject {}: the value must be a number, or the address of a record such as unit[1]", text));
+    injection.value = value.value_or(0);
+    if (!value) injection.reference = given;
   }
   const std::string wrong = check_place(injection.place, equals != std::string::npos);
   if (!wrong.empty()) throw std::invalid_argument("--inject: " + wrong);

@@ -25,8 +25,10 @@ struct PlaceHelp {
 struct Injection {
   std::string place;
   std::uint64_t value = 1;
+  std::string reference;  ///< instead of the value: the address that record has then, such as unit[1]
 };
-/// "PLACE=VALUE" or "PLACE"; throws std::invalid_argument that says what was expected.
+[[nodiscard]] bool is_reference(const std::string& text);
+/// "PLACE=VALUE", "PLACE=unit[1]" or "PLACE"; throws std::invalid_argument that says what was expected.
 [[nodiscard]] Injection parse_injection(const std::string& text);
 
 class Injector {

@@ -419,7 +419,12 @@ void Story::step_replace(const Step& s) {
   DomainTruth& d = domains_.at(to);
   const soc::Requester who = requester(user);
   auto& monitor = platform_.monitor();
-  monitor.begin_revoke_all(who);
+  // What both domains map must work at every instant.
+  std::vector<Mapping> ending;
+  if (const auto old = attached_.find(user); old != attached_.end() && !old->second.empty())
+    ending = domains_.at(old->second).mappings;
+  for (const Mapping& m : d.mappings) cut(ending, m.iova, m.size);
+  for (const Mapping& m : ending) monitor.begin_revoke(who, m.iova, m.size);
   for (const Mapping& m : d.mappings) monitor.begin_grant(who, m.iova, m.address, m.size, m.rights);
   const Snapshot before = snapshot();
   const auto reply = command(s, Command::kReplace, {sid(user.device), d.id});
@@ -427,8 +432,9 @@ void Story::step_replace(const Step& s) {
     monitor.cancel_grant(who);
     return monitor.cancel_revoke(who, 0, ~std::uint64_t{0});
   }
-  monitor.end_grant(who);
+  monitor.begin_revoke_all(who);  // the old rights; the new ones are still being granted
   monitor.end_revoke_all(who);
+  monitor.end_grant(who);
   expect_invalidation({who}, before);
   if (const auto it = attached_.find(user); it != attached_.end() && !it->second.empty())
     domains_.at(it->second).users.erase(user);
@@ -451,8 +457,12 @@ void Story::step_shutdown(const Step& s) {
   // Devices that are not preserved lose everything; their last accesses may still land until shutdown is done. Of those
   // that are preserved, other PASIDs are lost: the image has no place for them.
   std::vector<soc::Requester> losing;
-  for (const auto& [user, domain] : attached_)
-    if (!stays(user)) losing.push_back(requester(user));
+  std::vector<soc::Requester> cached;  // of them, those whose unit goes on translating
+  for (const auto& [user, domain] : attached_) {
+    if (stays(user)) continue;
+    losing.push_back(requester(user));
+    if (unit_stays(platform_.find_endpoint(user.device)->config().unit)) cached.push_back(requester(user));
+  }
   auto& monitor = platform_.monitor();
   hold_translation(true);
   for (const soc::Requester& who : losing) monitor.begin_revoke_all(who);
@@ -463,8 +473,7 @@ void Story::step_shutdown(const Step& s) {
     for (const soc::Requester& who : losing) monitor.cancel_revoke(who, 0, ~std::uint64_t{0});
     return;
   }
-  // With nothing preserved, translation was switched off: there is nothing left that a cache could translate.
-  if (!preserved_.empty()) expect_invalidation(losing, before);
+  expect_invalidation(cached, before);
   for (auto& [name, domain] : domains_) std::erase_if(domain.users, [&](const User& user) { return !stays(user); });
   std::erase_if(attached_, [&](const auto& a) { return !stays(a.first); });
   for (const soc::Requester& who : losing) monitor.end_revoke_all(who);
@@ -472,6 +481,13 @@ void Story::step_shutdown(const Step& s) {
 
 bool Story::stays(const User& user) const {
   return user.pasid == 0 && is_preserved("device", user.device);
+}
+
+/// True if a device behind the unit is preserved: else it is switched off.
+bool Story::unit_stays(unsigned unit) {
+  return std::any_of(preserved_.begin(), preserved_.end(), [&](const Preserved& x) {
+    return x.kind == "device" && platform_.find_endpoint(x.name)->config().unit == unit;
+  });
 }
 
 /// Of each unit with a preserved device.
@@ -597,7 +613,7 @@ void Story::step_stream(const Step& s) {
 }
 
 void Story::step_inject(const Step& s) {
-  const Injection injection{s.params.text("place"), s.params.number("value", 1)};
+  const Injection injection{s.params.text("place"), s.params.number("value", 1), s.params.text("address_of")};
   if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
   if (injection.place.rfind("firmware.", 0) == 0) {
     injector_.plan(injection);

@@ -149,6 +149,7 @@ class Story : public sc_core::sc_module {
   /// True if a live update brings the attachment over.
   [[nodiscard]] bool stays(const User& user) const;
   void hold_translation(bool hold);
+  [[nodiscard]] bool unit_stays(unsigned unit);
   void at_reset();
   void impossible(const std::string& why);
   [[nodiscard]] soc::Endpoint& device(const Step& step);

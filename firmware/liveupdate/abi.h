@@ -212,7 +212,8 @@ PhysAddr tracker_word(Read64&& read64, PhysAddr tracker, PhysAddr address) {
 // ---- fields by name ----------------------------------------------------------------------------------------
 /// A field as messages and tools name it: "device[0].attachment_id", "iommu.version", "unit[0].root_table".
 struct FieldInfo {
-  std::string_view record;  ///< root, flb, iommu, unit, domain, device, session, file, memory, iommufd, hwpt, vfio
+  std::string_view record;  ///< root, flb, iommu, unit, domain, device, session, file, memory, iommufd, hwpt, vfio; of
+                            ///< the chains unit_page, domain_page, device_page, session_page, memory_page
   std::string_view name;
   std::uint32_t offset;  ///< bytes from the start of the record
   std::uint32_t bytes;   ///< 4 or 8
@@ -230,6 +231,10 @@ struct FieldInfo {
 #define VTD_ABI_HEADER(record)                                                                                 \
   FieldInfo{record, "refcount", offsetof(ObjectHeader, refcount), sizeof(ObjectHeader::refcount)}, FieldInfo { \
     record, "flags", offsetof(ObjectHeader, flags), sizeof(ObjectHeader::flags)                                \
+  }
+#define VTD_ABI_PAGE(record)                                                                 \
+  FieldInfo{record, "next", offsetof(ArrayPage, next), sizeof(ArrayPage::next)}, FieldInfo { \
+    record, "count", offsetof(ArrayPage, count), sizeof(ArrayPage::count)                    \
   }
 #define VTD_ABI_LINK(member)                                                                              \
   FieldInfo {                                                                                             \
@@ -285,6 +290,11 @@ inline constexpr FieldInfo kFields[] = {
     VTD_ABI_FIELD("file", File, token, "token"),
     VTD_ABI_FIELD("file", File, data, "data"),
     VTD_ABI_HEADER("memory"),
+    VTD_ABI_PAGE("unit_page"),
+    VTD_ABI_PAGE("domain_page"),
+    VTD_ABI_PAGE("device_page"),
+    VTD_ABI_PAGE("session_page"),
+    VTD_ABI_PAGE("memory_page"),
     VTD_ABI_FIELD("memory", MemoryFile, base, "base"),
     VTD_ABI_FIELD("memory", MemoryFile, size, "size"),
     VTD_ABI_FIELD("memory", MemoryFile, label, "label"),
@@ -306,6 +316,7 @@ inline constexpr FieldInfo kFields[] = {
 #undef VTD_ABI_FIELD
 #undef VTD_ABI_HEADER
 #undef VTD_ABI_COMPATIBLE
+#undef VTD_ABI_PAGE
 #undef VTD_ABI_LINK
 
 constexpr const FieldInfo* find_field(std::string_view record, std::string_view name) {
@@ -314,9 +325,9 @@ constexpr const FieldInfo* find_field(std::string_view record, std::string_view 
   return nullptr;
 }
 
-/// Address of record `index` of the array `record` names, for tools: "file" counts through the first session, "hwpt"
-/// through the first iommufd. `read64(address)` reads DRAM. Nothing when the image has no such record; every walk is
-/// bounded.
+/// Address of record `index` of the array `record` names, or of page `index` of its chain (unit_page ...), for tools:
+/// "file" counts through the first session, "hwpt" through the first iommufd. `read64(address)` reads DRAM. Nothing
+/// when the image has no such record; every walk is bounded.
 template <typename Read64>
 std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_view record, std::uint64_t index) {
   using Place = std::optional<PhysAddr>;
@@ -333,7 +344,14 @@ std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_
   const auto in_root = [&](std::size_t field, std::uint64_t n, std::uint64_t bytes) {
     return element(read64(root + field), n, bytes);
   };
+  const auto page_of = [&](PhysAddr page) -> Place {
+    for (std::uint64_t n = 0; n < index && page != 0 && n < kMaxArrayPages; ++n)
+      page = read64(page + offsetof(ArrayPage, next));
+    return page == 0 ? std::nullopt : Place(page);
+  };
   if (record == "root") return root;
+  if (record == "session_page") return page_of(read64(root + offsetof(Root, sessions)));
+  if (record == "memory_page") return page_of(read64(root + offsetof(Root, memory_files)));
   if (record == "flb") return in_root(offsetof(Root, flbs), index, sizeof(Flb));
   if (record == "session") return in_root(offsetof(Root, sessions), index, sizeof(Session));
   if (record == "memory") return in_root(offsetof(Root, memory_files), index, sizeof(MemoryFile));
@@ -351,6 +369,9 @@ std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_
   if (!flb) return std::nullopt;
   const PhysAddr top = read64(*flb + offsetof(Flb, data));
   if (record == "iommu") return top;
+  if (record == "unit_page") return page_of(read64(top + offsetof(IommuTop, units)));
+  if (record == "domain_page") return page_of(read64(top + offsetof(IommuTop, domains)));
+  if (record == "device_page") return page_of(read64(top + offsetof(IommuTop, devices)));
   if (record == "unit") return element(read64(top + offsetof(IommuTop, units)), index, sizeof(Unit));
   if (record == "domain") return element(read64(top + offsetof(IommuTop, domains)), index, sizeof(Domain));
   if (record == "device") return element(read64(top + offsetof(IommuTop, devices)), index, sizeof(Device));

@@ -37,9 +37,8 @@ void Incoming::open(PhysAddr root, PhysAddr tracker, Verify verify) {
     ImageCheck check(root, iommu_top_, tracker_, iommu_);
     check.run();
     contained_ = check.contained();
-  } else if (iommu_top_ != 0) {
-    contained_ = check_domain_ids(iommu_top_, iommu_);
   }
+  trusting_ = verify == Verify::kTrusting;
 }
 
 /// The state that files bind (FLB) under the name of the IOMMU; an image of memory alone has none.
@@ -176,6 +175,7 @@ void Incoming::adopt_unit(Unit& unit) {
 void Incoming::adopt() {
   claim_records();
   if (iommu_top_ == 0) return;
+  if (trusting_) contained_ = check_domain_ids(iommu_top_, iommu_);
   const bool late = has_policy(platform::policy::kReserveLate);
   if (!late) reserve_ids();
   for_each_record<abi::Unit>(top_.units,

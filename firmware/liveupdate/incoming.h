@@ -110,6 +110,7 @@ class Incoming {
   std::uint64_t update_counter_ = 0;
   std::uint64_t pages_at_open_ = 0;
   unsigned unfinished_ = 0;
+  bool trusting_ = false;
 };
 
 }  // namespace vtd::fw

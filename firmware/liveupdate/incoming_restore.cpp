@@ -154,6 +154,10 @@ void Incoming::reattach_device(std::uint64_t index, PhysAddr at, const abi::Devi
     return give_up(index, *device);
   const std::uint64_t did = hal::load<abi::Device>(at).link.attachment_id;
   const bool first_of_domain = !domain->in_use();
+  if (has_policy(platform::policy::kOwnedEarly)) {
+    const GroupLock lock(*device);
+    Iommu::set_owner(*device, {Owner::Kind::kClaimed, 1, 1});
+  }
   const bool planted = fails(platform::FailPlace::kRestoreDevice);
   const Status s = planted ? Status::kFault : iommu_.reattach(*device, *domain, did, at);
   if (!ok(s)) {

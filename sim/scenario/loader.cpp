@@ -331,8 +331,11 @@ class Loader {
         unknown_reason(node["expect"], expected);
     }
     if (s.kind == "inject")
-      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value")); !wrong.empty())
+      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value") || s.params.has("address_of"));
+          !wrong.empty())
         mistake(node, wrong);
+    if (s.params.has("address_of") && !is_reference(s.params.text("address_of")))
+      mistake(node, fmt::format("address_of is '{}', expected a record such as unit[1]", s.params.text("address_of")));
   }
 
   void unknown_reason(const YAML::Node& node, const std::string& reason) {

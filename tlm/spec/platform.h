@@ -112,6 +112,7 @@ inline constexpr Field kSkipPasidCheck{"skip_pasid_check", 40, 40};            /
 inline constexpr Field kFirstPasidPageOnly{"first_pasid_page_only", 41, 41};   ///< as v1 and v2
 inline constexpr Field kWipePasidsLive{"wipe_pasids_live", 42, 42};            ///< as v1: without invalidation
 inline constexpr Field kChangeAfterPreserve{"change_after_preserve", 44, 44};  ///< attach and detach are not refused
+inline constexpr Field kOwnedEarly{"owned_early", 45, 45};  ///< groups have owners before the restore
 /// The planted bugs, in words.
 struct Planted {
   Field field;
@@ -145,6 +146,7 @@ inline constexpr Planted kPlanted[] = {
     {kSkipPasidCheck, "a device is preserved although it uses PASIDs, as v1"},
     {kFirstPasidPageOnly, "only the first page of PASID tables is preserved, as v1 and v2"},
     {kWipePasidsLive, "shutdown wipes other PASIDs without invalidation, as v1"},
+    {kOwnedEarly, "devices have owners before they are restored"},
     {kChangeAfterPreserve, "attach and detach of preserved devices are not refused, as v1"},
 };
 }  // namespace policy
