@@ -6,6 +6,7 @@ Each model (a harness, its parameters) is one AIGER file; each proof keeps some 
 Exit status 0: every proof holds as stated, every cover is reached and, with --planted, every planted bug is found.
 """
 import argparse
+import concurrent.futures
 import fnmatch
 import os
 import re
@@ -165,6 +166,7 @@ def main():
     parser.add_argument('--quick', action='store_true', help='a subset of less than a minute')
     parser.add_argument('--planted', action='store_true', help='the planted bugs: each must be found')
     parser.add_argument('--timeout', type=int, default=600, help='seconds for each run of yosys-abc (default 600)')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='so many models at a time')
     parser.add_argument('--vcd', default='.', metavar='DIR', help='where traces of failures go (default here)')
     options = parser.parse_args()
     options.vcd = os.path.abspath(options.vcd)
@@ -183,28 +185,39 @@ def main():
             print(f'{proof["name"]:20} {proof["model"]:12} {plant["what"] if plant else how(proof)}')
         return 0
 
-    bad, built, kept = 0, None, None
-    with tempfile.TemporaryDirectory() as base:
-        print(f'{"property":20} {"model":12} {"method":18} {"time":>7}  result')
-        for number, (proof, plant) in enumerate(runs):
-            start = time.time()
-            work = os.path.join(base, str(number) if plant else proof['model'])
-            os.makedirs(work, exist_ok=True)
-            try:
-                if plant or built != proof['model']:
-                    kept, built = build(proof['model'], work, 900, plant), proof['model']
-                    if not plant:
-                        print(f'{"(model)":20} {proof["model"]:12} {"":18} {time.time() - start:6.1f}s  '
-                              f'{len(kept.latches)} registers, {len(kept.gates)} gates', flush=True)
-                        start = time.time()
-                good, text = prove(proof, kept, work, options, plant is not None)
-            except Failure as failure:
-                good, text = False, str(failure)
-            bad += not good
-            print(f'{proof["name"]:20} {proof["model"]:12} {"planted" if plant else how(proof):18} '
-                  f'{time.time() - start:6.1f}s  {text}{": " + plant["what"] if plant else ""}', flush=True)
+    # What shares a model shares its directory, so it is done in turn; models are built and proved side by side.
+    groups = {}
+    for number, run in enumerate(runs):
+        groups.setdefault(number if options.planted else run[0]['model'], []).append(run)
+    print(f'{"property":20} {"model":12} {"method":18} {"time":>7}  result')
+    with tempfile.TemporaryDirectory() as base, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(prove_group, group, os.path.join(base, str(key)), options)
+                   for key, group in groups.items()]
+        bad = sum(future.result() for future in futures)
     print(f'{len(runs) - bad} of {len(runs)} as wanted')
     return 1 if bad else 0
+
+
+def prove_group(group, work, options):
+    """Proofs of one model, or one planted bug; how many went wrong."""
+    os.makedirs(work, exist_ok=True)
+    bad, model = 0, None
+    for proof, plant in group:
+        start = time.time()
+        try:
+            if model is None:
+                model = build(proof['model'], work, 900, plant)
+                if not plant:
+                    print(f'{"(model)":20} {proof["model"]:12} {"":18} {time.time() - start:6.1f}s  '
+                          f'{len(model.latches)} registers, {len(model.gates)} gates', flush=True)
+                    start = time.time()
+            good, text = prove(proof, model, work, options, plant is not None)
+        except Failure as failure:
+            good, text = False, str(failure)
+        bad += not good
+        print(f'{proof["name"]:20} {proof["model"]:12} {"planted" if plant else how(proof):18} '
+              f'{time.time() - start:6.1f}s  {text}{": " + plant["what"] if plant else ""}', flush=True)
+    return bad
 
 
 if __name__ == '__main__':
