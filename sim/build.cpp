@@ -46,6 +46,7 @@ soc::EndpointConfig endpoint_config(const EndpointDeclaration& d, std::uint64_t 
   e.pasid_bits = static_cast<unsigned>(p.number("pasid_bits"));
   if (p.has("pasid")) e.pasid = Pasid{static_cast<std::uint32_t>(p.number("pasid"))};
   e.ats = p.number("ats") != 0;
+  e.unplugged = p.number("unplugged") != 0;
   e.page_requests = p.number("page_requests") != 0;
   e.tlb_entries = static_cast<unsigned>(p.number("tlb_entries", e.tlb_entries));
   e.seed = seed * 31 + e.source.value;

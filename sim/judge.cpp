@@ -72,6 +72,11 @@ const Outcome& Story::judge() {
   if (p.has("interrupts")) expect("interrupts", p.number("interrupts"), platform_.interrupts().messages().size());
   expect("translation switched off (TES 1 -> 0)", p.number("translation_drops"),
          platform_.monitor().translation_drops());
+  std::uint64_t misuse = 0;
+  for (std::size_t i = 0; i < platform_.units(); ++i)
+    for (std::size_t m = 0; m < static_cast<std::size_t>(Misuse::kCount); ++m)
+      misuse += platform_.unit(i).core().misuse(static_cast<Misuse>(m));
+  expect("uses of registers that the architecture forbids", p.number("misuse"), misuse);
   if (p.has("resets")) expect("warm resets", p.number("resets"), outcome_.resets);
   at_least("walks_before", "walks before the warm reset", outcome_.walks_before);
   at_least("walks_during", "walks in the blackout", outcome_.walks_during);

@@ -209,8 +209,13 @@ void Story::fail(const Step& step, const std::string& expected, const std::strin
 }
 
 soc::MailboxReply Story::command(const Step& step, Command command, std::vector<std::uint64_t> args) {
+  const Snapshot before = snapshot();
   const soc::MailboxReply reply = platform_.mailbox().call(command, args, command_timeout());
   expect_status(step, reply);
+  // What is refused because of what is preserved changes nothing.
+  if (reply.status == Status::kBusy && snapshot().invalidations != before.invalidations)
+    fail(step, "no invalidation by a command that is refused",
+         fmt::format("{}", snapshot().invalidations - before.invalidations));
   return reply;
 }
 

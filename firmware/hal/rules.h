@@ -28,12 +28,12 @@ struct Rules {
   // ---- restore ----
   bool accepts_any_id;           ///< F1: v1: reserved domain ids are not refused
   bool replaces_refused_id;      ///< F1: v2: a refused id is replaced by a fresh one
+  bool keeps_strangers;          ///< v1, v2: entries of devices that are gone stay
   bool reserves_on_every_unit;   ///< F19: v1
   bool reclaims_twice;           ///< F20: v1: no restored flags
   bool checks_no_version;        ///< v1, v2: the compatible string is all there is
   bool owner_is_token;           ///< F4: v1: the token of the iommufd as owner
   bool owner_of_first_only;      ///< F4: v2: not for devices that share a domain which is restored already
-  bool leaks_failed_restore;     ///< F6: v1
   bool falls_back_to_default;    ///< v1: a device that cannot be restored gets its default domain
   bool empties_other_directory;  ///< v1, v2: max PASID differs: an empty directory instead of the preserved one
   bool cannot_retrieve_iommufd;  ///< phase 1: v1, v2

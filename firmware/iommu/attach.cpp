@@ -353,6 +353,9 @@ Status Iommu::block(Device& device) {
   Unit& unit = units_[device.unit];
   set_bus_master(device, BusMaster::kOff);
   device.for_each_id([&](SourceId id) { unit.clear_context_entry(id); });
+  if (Domain* d = device.own.domain; d != nullptr) --d->uses[device.unit].users;
+  device.own = {};
+  device.record = 0;
   return unit.driver().invalidate_everything();
 }
 

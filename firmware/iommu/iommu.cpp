@@ -154,7 +154,9 @@ Status Iommu::mark_domain(std::uint64_t id, std::uint64_t token) {
   Domain* d = domain(id);
   if (d == nullptr) return Status::kNoEntry;
   if (d->mutability == Mutability::kFreeOnly || d->stage() == Stage::kNested) return Status::kInvalid;
-  if (d->mutability == Mutability::kImmutable) return Status::kBusy;
+  // What an iommufd brings over is settled when it is preserved (F28).
+  const auto preserved = [](const Domain& any) { return any.mutability == Mutability::kImmutable; };
+  if (domains_.find(preserved) != nullptr) return Status::kBusy;
   if (const Domain* other = domain_of_token(token); other != nullptr && other != d) return Status::kAddrInUse;
   d->marked = true;
   d->token = token;

@@ -55,7 +55,8 @@ class Iommu {
   [[nodiscard]] Status create_domain(const DomainRequest& request);
   /// kNoEntry; kBusy: attached, preserved, or somebody's parent.
   [[nodiscard]] Status destroy_domain(std::uint64_t id);
-  /// To be preserved with the iommufd. kNoEntry; kInvalid: restored or nested; kAddrInUse: the token is taken.
+  /// To be preserved with the iommufd. kNoEntry; kInvalid: restored or nested; kAddrInUse: the token is
+  /// taken; kBusy: the iommufd is preserved already.
   [[nodiscard]] Status mark_domain(std::uint64_t id, std::uint64_t token);
   /// Maps part of a memory file; into a nested domain, addresses of its parent (memory 0). kNoEntry: no such domain or
   /// file; kInvalid; kExists; kBusy: immutable; kNotSupported: restored domain.

@@ -182,11 +182,20 @@ void ImageCheck::check_strangers(std::uint64_t index, PhysAddr at, const abi::Un
         const Device* device = iommu_.device(d.devid);
         known = known || (d.link.unit == at && device != nullptr && device->answers_for(sid));
       });
-      if (!known)
+      // Of a device that is gone, its bridge's entry may be there as well; both will be swept.
+      if (!known && !gone_behind(at))
         refuse(iommu_field("unit", "context_table", index), Bdf{sid},
                "present entry without a device record, expected it cleared");
     });
   });
+}
+
+bool ImageCheck::gone_behind(PhysAddr unit_record) {
+  bool gone = false;
+  for_each_record<abi::Device>(top_.devices, [&](std::uint64_t, PhysAddr, const abi::Device& d) {
+    gone = gone || (d.link.unit == unit_record && iommu_.device(d.devid) == nullptr);
+  });
+  return gone;
 }
 
 // ---- domains -------------------------------------------------------------------------------------------------

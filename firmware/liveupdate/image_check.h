@@ -54,6 +54,8 @@ class ImageCheck {
   void check_root_table(std::uint64_t index, const abi::Unit& record, const Unit& unit);
   /// No context table may hold a present entry of a device without a record.
   void check_strangers(std::uint64_t index, PhysAddr at, const abi::Unit& record);
+  /// True if a device that the image has behind the unit is not on the bus; so errors are contained.
+  [[nodiscard]] bool gone_behind(PhysAddr unit_record);
   void check_domains();
   void check_tables(std::uint64_t index, const abi::Domain& record);
   [[nodiscard]] bool in_memory_file(const Leaf& leaf);

@@ -15,7 +15,7 @@ void ImageCheck::check_devices() {
 bool ImageCheck::check_device(std::uint64_t i, PhysAddr at, const abi::Device& r) {
   if (r.pci_segment != 0) return deny(iommu_field("device", "pci_segment", i), r.pci_segment, "unknown, expected 0");
   if (iommu_.device(r.devid) == nullptr)
-    refuse(iommu_field("device", "devid", i), Hex{r.devid}, "not on the bus, expected a device that is");
+    return deny(iommu_field("device", "devid", i), Hex{r.devid}, "not on the bus, expected a device that is");
   expect_zero(iommu_field("device", "restored", i), r.restored);
   bool filed = false;
   for_each_record<abi::VfioDevice>(

@@ -87,10 +87,7 @@ void Incoming::claim_records() {
 
 void Incoming::reserve_id(std::uint64_t index, PhysAddr at, const abi::Device& record) {
   const Device* device = iommu_.device(record.devid);
-  if (device == nullptr) {
-    hal::print("adopt: device[", index, "] ", Hex{record.devid}, " is not on the bus");
-    return;
-  }
+  if (device == nullptr) return quarantine_id(index, record);
   DomainIds& ids = iommu_.unit(device->unit).ids();
   std::uint64_t did = record.link.attachment_id;
   if (!ids.valid(did) && rules().replaces_refused_id) {  // v2: as if the image had said nothing
@@ -115,9 +112,35 @@ void Incoming::reserve_id(std::uint64_t index, PhysAddr at, const abi::Device& r
     iommu_.for_each_unit([&](Unit& other) { static_cast<void>(other.ids().reserve(did)); });
 }
 
+/// Of a device that is not there: until everything tagged with its id is known to be gone, nobody else may have it.
+void Incoming::quarantine_id(std::uint64_t index, const abi::Device& record) {
+  hal::print("adopt: device[", index, "] ", Hex{record.devid}, " is not on the bus");
+  for_each_record<abi::Unit>(top_.units, [&](std::uint64_t, PhysAddr at, const abi::Unit& unit_record) {
+    Unit* unit = at == record.link.unit ? unit_of(unit_record) : nullptr;
+    if (unit != nullptr) static_cast<void>(unit->ids().reserve(record.link.attachment_id));
+  });
+}
+
+/// Entries that no device behind the unit answers for would translate for whoever comes next under that requester id.
+void Incoming::sweep_strangers(Unit& unit) {
+  unsigned cleared = 0;
+  unit.context().for_each_table([&](unsigned n, PhysAddr table) {
+    unit.context().for_each_present(n, table, [&](SourceId sid, PhysAddr) {
+      if (iommu_.device_behind(sid, unit) != nullptr) return;
+      hal::print("adopt: ", Bdf{sid}, " has an entry and no device: cut off");
+      unit.clear_context_entry(sid);
+      ++cleared;
+    });
+  });
+  if (cleared == 0) return;
+  if (const Status s = unit.driver().invalidate_everything(); !ok(s))
+    hal::die("unit ", Hex{unit.driver().base()}, ": entries cannot be cut off: ", s);
+}
+
 void Incoming::reserve_ids() {
   for_each_record<abi::Device>(top_.devices, [&](std::uint64_t i, PhysAddr at, const abi::Device& record) {
-    if (!contained(i)) reserve_id(i, at, record);
+    if (contained(i) && iommu_.device(record.devid) != nullptr) return;
+    reserve_id(i, at, record);
   });
 }
 
@@ -182,6 +205,7 @@ void Incoming::adopt() {
                              [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) { claim_unit(i, at, r); });
   iommu_.for_each_unit([&](Unit& unit) {
     if (adopted(unit)) adopt_unit(unit);
+    if (adopted(unit) && !rules().keeps_strangers) sweep_strangers(unit);
   });
   if (late) reserve_ids_late();
   block_contained();

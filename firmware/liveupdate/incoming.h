@@ -67,6 +67,8 @@ class Incoming {
                    std::uint64_t index = FieldName::kSingle);
   void claim_records();
   void find_iommu_state();
+  void quarantine_id(std::uint64_t index, const abi::Device& record);
+  void sweep_strangers(Unit& unit);
   void reserve_ids();
   void reserve_ids_late();
   void reserve_id(std::uint64_t index, PhysAddr at, const abi::Device& record);
@@ -109,6 +111,7 @@ class Incoming {
   std::array<std::uint64_t, platform::kMaxEndpoints / 64 + 1> contained_{};  ///< device records, by index
   std::uint64_t update_counter_ = 0;
   std::uint64_t pages_at_open_ = 0;
+  Pool<PageTable, Iommu::kMaxDomains> failed_;  ///< tables of domains that could not be restored
   unsigned unfinished_ = 0;
   bool trusting_ = false;
 };

@@ -109,7 +109,11 @@ bool Incoming::can_finish(const abi::File& file) {
     case FileKind::kIommufd: {
       bool all = true;
       for_each_record<abi::Hwpt>(hal::load<abi::Iommufd>(file.data).hwpts,
-                                 [&](std::uint64_t, PhysAddr, const abi::Hwpt& h) { all = all && h.reclaimed != 0; });
+                                 [&](std::uint64_t, PhysAddr, const abi::Hwpt& h) {
+                                   // One that could not be restored is nobody's to take back.
+                                   const auto domain = hal::load<abi::ObjectHeader>(h.domain);
+                                   all = all && (h.reclaimed != 0 || (domain.flags & abi::kDeleted) != 0);
+                                 });
       return all;
     }
     case FileKind::kDevice: {

@@ -57,7 +57,10 @@ void Incoming::restore_domain(std::uint64_t index, PhysAddr at, const abi::Domai
       hal::print("restore: domain of ", Hex{r.top_table}, " cannot be restored");
       return;
     }
-    static_cast<void>(deny(name, Hex{r.top_table}, "its restore failed, expected it to work"));
+    if (deny(name, Hex{r.top_table}, "its restore failed, expected it to work")) return;
+    // Its devices walk the tables until they are cut off.
+    if (PageTable* failed = failed_.add(); failed != nullptr) *failed = table;
+    mark_deleted(at);
     return;
   }
   const std::uint64_t id = hwpt_of(at).label;
@@ -179,6 +182,10 @@ void Incoming::reattach_device(std::uint64_t index, PhysAddr at, const abi::Devi
 void Incoming::reattach_devices() {
   for_each_record<abi::Device>(top_.devices,
                                [&](std::uint64_t i, PhysAddr at, const abi::Device& r) { reattach_device(i, at, r); });
+  failed_.for_each([&](PageTable& table) {
+    table.free_tables(iommu_.allocator());
+    failed_.remove(table);
+  });
 }
 
 }  // namespace vtd::fw

@@ -2,6 +2,7 @@
 // Sessions and files of the outgoing side, and the pages that hold their records.
 #include "firmware/liveupdate/outgoing.h"
 
+#include "firmware/hal/lock.h"
 #include "firmware/hal/rules.h"
 
 namespace vtd::fw {
@@ -68,7 +69,6 @@ Status Outgoing::preserve_memory(std::uint64_t name, std::uint64_t token, std::u
 }
 
 Status Outgoing::check_domain(const SessionSlot& s, const Domain& domain) {
-  if (domain.record != 0) return Status::kBusy;
   if (has_policy(platform::policy::kSkipMemoryCheck)) return Status::kOk;
   return maps_only_preserved_memory(s, domain) ? Status::kOk : Status::kNoEntry;
 }
@@ -77,12 +77,24 @@ Status Outgoing::preserve_iommufd(std::uint64_t name, std::uint64_t token) {
   SessionSlot* s = nullptr;
   if (const Status st = begin_file(name, token, s); !ok(st)) return st;
   Status result = Status::kOk;
-  // First everything is made immutable and checked, so that nothing changes under the walks that follow.
-  iommu_.for_each_domain([&](Domain& d) {
-    if (!d.marked || !ok(result)) return;
+  // First everything is made immutable, then checked, so that nothing changes under the walks that follow.
+  std::array<Domain*, Iommu::kMaxDomains> marked{};
+  std::size_t count = 0;
+  {
+    const SpinLock objects;
+    iommu_.for_each_domain([&](Domain& d) {
+      if (d.marked) marked[count++] = &d;
+      if (d.marked && has_policy(platform::policy::kMutexUnderLock)) might_sleep("locking a page table");
+    });
+  }
+  for (std::size_t i = 0; i < count && ok(result); ++i) {
+    Domain& d = *marked[i];
+    might_sleep("locking a page table");
+    result = d.record != 0 || d.mutability != Mutability::kMutable ? Status::kBusy : Status::kOk;
+    if (!ok(result)) break;
+    d.mutability = Mutability::kImmutable;
     result = check_domain(*s, d);
-    if (ok(result)) d.mutability = Mutability::kImmutable;
-  });
+  }
   if (ok(result)) result = get_flb();
   if (ok(result)) {
     PhysAddr record = 0;

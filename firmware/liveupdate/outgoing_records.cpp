@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Writing and withdrawing the record of one object, with the pages it needs.
+#include "firmware/hal/lock.h"
 #include "firmware/hal/rules.h"
 #include "firmware/liveupdate/outgoing.h"
 
 namespace vtd::fw {
 
 Status Outgoing::keep(PhysAddr page, std::uint64_t bytes) {
+  might_sleep("preserving a page");
   if (fails(platform::FailPlace::kPreservePage)) return Status::kNoMemory;
   return tracker_.preserve(page, bytes);
 }
@@ -215,7 +217,14 @@ Status Outgoing::mark_context_tables(Unit& unit, const Device& device) {
     const unsigned n = unit.context().number_of(id);
     std::uint64_t& word = record.context_tables[n / 64];
     if (!ok(result) || (word & bit(n % 64)) != 0) return;
-    result = keep(unit.context().table(n));
+    // Context tables are never freed at run time: the pointer stays valid without the lock (F22).
+    PhysAddr table = 0;
+    {
+      const SpinLock lock;
+      table = unit.context().table(n);
+      if (has_policy(platform::policy::kMarkUnderLock)) result = keep(table);
+    }
+    if (ok(result) && !has_policy(platform::policy::kMarkUnderLock)) result = keep(table);
     if (ok(result)) word |= bit(n % 64);
   });
   hal::store(unit.record, record);

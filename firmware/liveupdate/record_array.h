@@ -2,6 +2,7 @@
 // Chains of pages of records (abi::ArrayPage): append on the outgoing side, bounded reading on the incoming one.
 #pragma once
 
+#include "firmware/hal/lock.h"
 #include "firmware/hal/policy.h"
 #include "firmware/iommu/page_allocator.h"
 #include "firmware/liveupdate/abi.h"
@@ -15,6 +16,7 @@ class PreservedPages {
   PreservedPages(PageAllocator& allocator, Tracker& tracker) : allocator_(allocator), tracker_(tracker) {}
   /// A zeroed, preserved page; 0 when memory is out.
   [[nodiscard]] PhysAddr allocate() {
+    might_sleep("allocating a page");
     const PhysAddr page = allocator_.allocate();
     if (page == 0) return 0;
     if (ok(tracker_.preserve(page))) return page;

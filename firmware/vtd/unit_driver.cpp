@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "firmware/vtd/unit_driver.h"
 
+#include "firmware/hal/policy.h"
+
 namespace vtd::fw {
 namespace {
 constexpr std::uint64_t kAllOnes32 = bit_range(31, 0);
@@ -41,12 +43,18 @@ Status UnitDriver::enable_queue(PhysAddr ring, PhysAddr status, DescriptorWidth 
 }
 
 Status UnitDriver::drain_queue() {
-  return hal::poll(
-      [&] { return iq::kQH.get(registers_.read(RegId::kIQH)) == iq::kQT.get(registers_.read(RegId::kIQT)); });
+  constexpr std::uint64_t kErrors = fsts::kIQE.mask() | fsts::kICE.mask() | fsts::kITE.mask();
+  bool stopped = false;
+  const Status s = hal::poll([&] {
+    if (iq::kQH.get(registers_.read(RegId::kIQH)) == iq::kQT.get(registers_.read(RegId::kIQT))) return true;
+    stopped = (registers_.read(RegId::kFSTS) & kErrors) != 0;
+    return stopped;
+  });
+  return stopped ? Status::kFault : s;
 }
 
 Status UnitDriver::disable_queue() {
-  if (!ok(drain_queue())) return Status::kBusy;
+  if (!has_policy(platform::policy::kSkipQueueWait) && !ok(drain_queue())) return Status::kBusy;
   return clear_persistent(gcmd::kQIE, gsts::kQIES);
 }
 

@@ -40,7 +40,8 @@ std::uint64_t StreamStatistics::faulted() const {
   return sum;
 }
 
-Endpoint::Endpoint(sc_core::sc_module_name name, const EndpointConfig& config) : RegisterDevice(name), config_(config) {
+Endpoint::Endpoint(sc_core::sc_module_name name, const EndpointConfig& config)
+    : RegisterDevice(name), config_(config), plugged_(!config.unplugged) {
   if (config.block < 64 || config.block > 65536 || config.block % kWord != 0)
     throw std::invalid_argument(config.name + ": block must be 64..65536 bytes, a multiple of 8");
   if (config.outstanding < 1 || config.outstanding > 64)

@@ -36,6 +36,7 @@ struct EndpointConfig {
   SourceId source{};                ///< requester id
   std::optional<SourceId> alias{};  ///< of a bridge that speaks for the device: its requests carry this one
   unsigned unit = 0;
+  bool unplugged = false;        ///< not on the bus until it is plugged in
   bool non_pci = false;          ///< no bus mastering to switch off
   unsigned pasid_bits = 0;       ///< width of its PASIDs, 0 none, at most 20
   std::optional<Pasid> pasid{};  ///< of the stream's requests

@@ -112,7 +112,10 @@ inline constexpr Field kSkipPasidCheck{"skip_pasid_check", 40, 40};            /
 inline constexpr Field kFirstPasidPageOnly{"first_pasid_page_only", 41, 41};   ///< as v1 and v2
 inline constexpr Field kWipePasidsLive{"wipe_pasids_live", 42, 42};            ///< as v1: without invalidation
 inline constexpr Field kChangeAfterPreserve{"change_after_preserve", 44, 44};  ///< attach and detach are not refused
-inline constexpr Field kOwnedEarly{"owned_early", 45, 45};  ///< groups have owners before the restore
+inline constexpr Field kOwnedEarly{"owned_early", 45, 45};           ///< groups have owners before the restore
+inline constexpr Field kMarkUnderLock{"mark_under_lock", 46, 46};    ///< as v1: pages are preserved under a spinlock
+inline constexpr Field kMutexUnderLock{"mutex_under_lock", 47, 47};  ///< as v1: a mutex is taken under a spinlock
+inline constexpr Field kSkipQueueWait{"skip_queue_wait", 48, 48};    ///< boot takes the queue away while it is busy
 /// The planted bugs, in words.
 struct Planted {
   Field field;
@@ -146,6 +149,9 @@ inline constexpr Planted kPlanted[] = {
     {kSkipPasidCheck, "a device is preserved although it uses PASIDs, as v1"},
     {kFirstPasidPageOnly, "only the first page of PASID tables is preserved, as v1 and v2"},
     {kWipePasidsLive, "shutdown wipes other PASIDs without invalidation, as v1"},
+    {kMarkUnderLock, "context tables are preserved under the unit's spinlock, as v1"},
+    {kMutexUnderLock, "page tables are locked under the spinlock of the object table, as v1"},
+    {kSkipQueueWait, "boot takes the old queue away whether or not it is done"},
     {kOwnedEarly, "devices have owners before they are restored"},
     {kChangeAfterPreserve, "attach and detach of preserved devices are not refused, as v1"},
 };
