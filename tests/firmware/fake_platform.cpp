@@ -89,7 +89,8 @@ bool FakePlatform::bus_master(SourceId sid) const {
 }
 
 std::uint8_t& FakePlatform::byte(PhysAddr at) {
-  if (at >= platform::kDramSize) throw std::out_of_range("memory access outside DRAM at " + hex(at));
+  if (at >= reset_registers[platform::reset::kMemorySize / 8])
+    throw std::out_of_range("memory access outside DRAM at " + hex(at));
   return pages_[at / kPageSize][at % kPageSize];
 }
 std::uint64_t FakePlatform::read64(PhysAddr at) {

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <random>
 #include <set>
 #include <stdexcept>
 
 #include "tests/soc/story.h"
+#include "tlm/soc/address_set.h"
 #include "tlm/soc/bus.h"
 #include "tlm/soc/devices.h"
 #include "tlm/soc/dram.h"
@@ -100,6 +103,56 @@ TEST_F(DramTest, DirectPointersEndWithTrouble) {
     dram.release();
     EXPECT_TRUE(master.socket->get_direct_mem_ptr(trans, dmi));
   });
+}
+
+TEST(HostMemoryTest, SharedBlocksAreReadAndWrittenLikeAnyMemory) {
+  constexpr std::uint64_t kBlock = SharedBlock::kBytes;
+  const auto word = [](const HostMemory& m, std::uint64_t at) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, m.data() + at, sizeof value);
+    return value;
+  };
+  HostMemory memory(8 * kBlock);
+  HostMemory copy(8 * kBlock);
+  std::uint64_t n = 0;
+  {
+    const SharedBlock block([&] { return ++n; });
+    memory.fill(kPageSize, 4 * kBlock, block);
+  }
+  EXPECT_EQ(word(memory, 0), 0U);
+  EXPECT_EQ(word(memory, kPageSize), kPageSize / 8 + 1) << "a part of a block";
+  EXPECT_EQ(word(memory, 2 * kBlock), 1U);
+  EXPECT_EQ(word(memory, 3 * kBlock + 8), 2U);
+  EXPECT_EQ(word(memory, 4 * kBlock + kPageSize - 8), kPageSize / 8) << "the other part";
+  EXPECT_EQ(word(memory, 4 * kBlock + kPageSize), 0U);
+  memory.data()[2 * kBlock] = 77;
+  EXPECT_EQ(word(memory, 2 * kBlock), 77U);
+  EXPECT_EQ(word(memory, 3 * kBlock), 1U) << "a copy of its own";
+  copy.copy_from(memory);
+  EXPECT_EQ(std::memcmp(copy.data(), memory.data(), memory.size()), 0);
+  memory.clear();
+  EXPECT_EQ(word(memory, 2 * kBlock) | word(memory, 3 * kBlock) | word(memory, kPageSize), 0U);
+}
+
+TEST(AddressSetTest, IsTheSetOfPagesThatWereAddedAndNotRemoved) {
+  AddressSet set;
+  std::set<std::uint64_t> model;
+  std::mt19937_64 random(1);
+  for (unsigned i = 0; i < 20'000; ++i) {
+    const std::uint64_t first = random() % 64;
+    const std::uint64_t count = random() % 8;
+    const bool add = random() % 2 == 0;
+    add ? set.add(first * kPageSize, count * kPageSize) : set.remove(first * kPageSize, count * kPageSize);
+    for (std::uint64_t page = first; page < first + count; ++page)
+      add ? (void)model.insert(page) : (void)model.erase(page);
+    for (std::uint64_t page = 0; page < 72; ++page) {
+      ASSERT_EQ(set.contains(page * kPageSize), model.contains(page)) << i;
+      ASSERT_EQ(set.contains(page * kPageSize + kPageSize - 1), model.contains(page)) << i;
+    }
+    std::size_t pieces = 0;
+    for (const std::uint64_t page : model) pieces += model.contains(page - 1) ? 0 : 1;
+    ASSERT_EQ(set.pieces(), pieces) << "neither overlap nor touch";
+  }
 }
 
 // ---- bus ---------------------------------------------------------------------------------------------------------
@@ -410,6 +463,54 @@ TEST_P(ResetTest, CrashLosesNoPage) {
   });
   for (const std::uint64_t page : {kScratch, kKept, kLost}) EXPECT_EQ(dram.peek(page), kMark);
   EXPECT_THAT(resets.lost_pages(), testing::IsEmpty());
+}
+
+/// Memory of this process that nobody shares.
+std::uint64_t own_memory() {
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  std::uint64_t shared = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident >> shared;
+  return (resident - shared) * kPageSize;
+}
+
+TEST_P(ResetTest, LargeMemoryReadsAsPoisonAndCostsTheHostNothing) {
+  namespace tracker = platform::tracker;
+  constexpr std::uint64_t kSize = platform::kDramMax;
+  constexpr std::uint64_t kTop = platform::kHeapBase;
+  constexpr std::uint64_t kGuest = platform::kGuestBase + 5 * kPageSize;  // not where blocks begin
+  constexpr std::uint64_t kGuestBytes = 0x4000'0000;
+  Dram large("large", kSize, ns(20));
+  ResetController reset("reset", large, GetParam(), 7);
+  Master cpu("cpu");
+  Master memory_of_large("memory_of_large");
+  cpu.socket.bind(reset.socket);
+  memory_of_large.socket.bind(large.socket);
+  for (std::uint64_t at = 0, leaf = kTop; at < kSize; at += tracker::kLeafSpan)
+    large.poke(tracker::leaf_entry(kTop, at), leaf += kPageSize);
+  for (std::uint64_t page = kGuest; page < kGuest + kGuestBytes; page += kPageSize) {
+    const std::uint64_t word = tracker::word(large.peek(tracker::leaf_entry(kTop, page)), page);
+    large.poke(word, large.peek(word) | bit(tracker::bit_of(page)));
+  }
+  for (const std::uint64_t at : {kGuest, kGuest + kGuestBytes - 8, kGuest - 8, kGuest + kGuestBytes, kSize - 8})
+    large.poke(at, kMark);
+  const std::uint64_t before = own_memory();
+  run_story([&] {
+    cpu.write(platform::reset::kTracker, kTop, 8);
+    cpu.write(platform::reset::kCommand, static_cast<std::uint64_t>(platform::reset::Kind::kWarm), 8);
+  });
+  EXPECT_LT(own_memory() - before, 64U << 20U) << "two thirds of 3 GiB are lost";
+  EXPECT_EQ(reset.lost_pages().size(), (kSize - kGuestBytes) / kPageSize);
+  EXPECT_EQ(large.peek(kGuest), kMark);
+  EXPECT_EQ(large.peek(kGuest + kGuestBytes - 8), kMark);
+  for (const std::uint64_t at : {kGuest - 8, kGuest + kGuestBytes, kSize - 8}) EXPECT_NE(large.peek(at), kMark);
+  // Every page holds what one that was written page by page holds.
+  for (const std::uint64_t page : reset.lost_pages())
+    ASSERT_EQ(large.peek(page + 8), large.peek(page % SharedBlock::kBytes + 8)) << std::hex << page;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  reset.for_each_lost_range([&](std::uint64_t at, std::uint64_t bytes) { ranges.emplace_back(at, bytes); });
+  EXPECT_THAT(ranges, ElementsAre(std::pair(std::uint64_t{0}, kGuest),
+                                  std::pair(kGuest + kGuestBytes, kSize - kGuest - kGuestBytes)));
 }
 
 TEST_P(ResetTest, TrackerOutsideMemoryPreservesNothing) {

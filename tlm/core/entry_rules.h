@@ -44,6 +44,7 @@ struct PathRights {
   bool user = true;                 ///< U/S of the first stage
   bool executable = true;           ///< no XD in the first stage
   bool supervisor_writable = true;  ///< what supervisor requests without WPE need: W of the second stage
+  friend bool operator==(const PathRights&, const PathRights&) = default;
 };
 /// Who asks for what.
 struct Asked {

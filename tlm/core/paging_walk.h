@@ -53,6 +53,8 @@ class PagingWalk {
   /// The outcome; meaningful once the walk has ended.
   [[nodiscard]] const WalkResponse& result() const { return response_; }
   [[nodiscard]] const WalkRequest& request() const { return request_; }
+  /// The same walk at the same place, with the same behind it.
+  friend bool operator==(const PagingWalk&, const PagingWalk&) = default;
 
  private:
   enum class Step : std::uint8_t { kReadFirst, kReadSecond, kEnded };
@@ -65,6 +67,7 @@ class PagingWalk {
     std::uint64_t desired = 0;
     bool first_stage = false;
     std::uint8_t level = 0;
+    friend bool operator==(const Update&, const Update&) = default;
   };
   /// A second-stage leaf that was used.
   struct SecondLeaf {
@@ -74,6 +77,7 @@ class PagingWalk {
     std::uint8_t level = 1;
     bool readable = true;
     bool writable = true;
+    friend bool operator==(const SecondLeaf&, const SecondLeaf&) = default;
   };
 
   void start();

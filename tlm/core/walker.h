@@ -29,6 +29,7 @@ struct WalkerConfig {
   // Of the RTL; the C++ walker has neither.
   bool structure_caches = true;  ///< use the paging-structure caches
   bool sharing = true;           ///< one walk answers all that ask for the same of the same page
+  friend bool operator==(const WalkerConfig&, const WalkerConfig&) = default;
 };
 
 constexpr WalkerConfig walker_config(const Profile& p) {

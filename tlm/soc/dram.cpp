@@ -2,26 +2,80 @@
 #include "tlm/soc/dram.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <vector>
+
+#include "tlm/spec/types.h"
 
 namespace vtd::soc {
+namespace {
 
-HostMemory::HostMemory(std::uint64_t bytes) : size_(bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+/// Pages of `file`, or zeroed ones (-1), that belong to nobody else; `where` nullptr: anywhere.
+std::uint8_t* map_private(std::uint8_t* where, std::uint64_t bytes, int file) {
+  const int flags = MAP_PRIVATE | MAP_NORESERVE | (file < 0 ? MAP_ANONYMOUS : 0) | (where != nullptr ? MAP_FIXED : 0);
+  void* memory = mmap(where, bytes, PROT_READ | PROT_WRITE, flags, file, 0);
   if (memory == MAP_FAILED) throw std::runtime_error("the host has no room for the platform's memory");
-  data_ = static_cast<std::uint8_t*>(memory);
+  return static_cast<std::uint8_t*>(memory);
 }
+
+}  // namespace
+
+SharedBlock::SharedBlock(const std::function<std::uint64_t()>& next) : file_(memfd_create("block", MFD_CLOEXEC)) {
+  std::vector<std::uint64_t> words(kBytes / sizeof(std::uint64_t));
+  std::generate(words.begin(), words.end(), next);
+  const auto* from = reinterpret_cast<const std::uint8_t*>(words.data());
+  for (std::uint64_t done = 0; done < kBytes;) {
+    const ssize_t written = file_ < 0 ? -1 : ::write(file_, from + done, kBytes - done);
+    if (written <= 0) {
+      if (file_ >= 0) close(file_);
+      throw std::runtime_error("the host has no room for a block of shared memory");
+    }
+    done += static_cast<std::uint64_t>(written);
+  }
+  data_ = map_private(nullptr, kBytes, file_);
+}
+
+SharedBlock::~SharedBlock() {
+  munmap(data_, kBytes);
+  close(file_);
+}
+
+void SharedBlock::map_at(std::uint8_t* where) const {
+  map_private(where, kBytes, file_);
+}
+
+HostMemory::HostMemory(std::uint64_t bytes) : data_(map_private(nullptr, bytes, -1)), size_(bytes) {}
 
 HostMemory::~HostMemory() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
 void HostMemory::clear() {
-  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);  // of private anonymous memory: reads as zero
+  if (data_ != nullptr) map_private(data_, size_, -1);
+}
+
+void HostMemory::fill(std::uint64_t address, std::uint64_t bytes, const SharedBlock& block) {
+  for (const std::uint64_t end = address + bytes; address < end;) {
+    const std::uint64_t offset = address % SharedBlock::kBytes;
+    const std::uint64_t part = std::min(end - address, SharedBlock::kBytes - offset);
+    if (part == SharedBlock::kBytes)
+      block.map_at(data_ + address);
+    else
+      std::memcpy(data_ + address, block.data() + offset, part);
+    address += part;
+  }
+}
+
+void HostMemory::copy_from(const HostMemory& other) {
+  for (std::uint64_t at = 0; at < size_; at += kPageSize) {
+    const std::uint64_t bytes = std::min(kPageSize, size_ - at);
+    if (std::memcmp(data_ + at, other.data_ + at, bytes) != 0) std::memcpy(data_ + at, other.data_ + at, bytes);
+  }
 }
 
 Dram::Dram(sc_core::sc_module_name name, std::uint64_t bytes, const sc_core::sc_time& latency)
@@ -54,9 +108,15 @@ void Dram::clear() {
   dirty_.clear();
 }
 
+void Dram::lose(std::uint64_t address, std::uint64_t bytes, const SharedBlock& poison) {
+  if (!inside(address, bytes)) throw std::out_of_range("address outside DRAM");
+  data_.fill(address, bytes, poison);
+  if (!coherent()) written_back_.fill(address, bytes, poison);
+}
+
 void Dram::make_non_coherent(std::uint64_t seed, Evictions evictions) {
   written_back_ = HostMemory(data_.size());
-  std::memcpy(written_back_.data(), data_.data(), data_.size());
+  written_back_.copy_from(data_);
   evictions_ = evictions;
   random_.seed(seed);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <set>
 #include <span>
@@ -16,6 +17,24 @@
 #include "tlm/unit/memory_tag.h"
 
 namespace vtd::soc {
+
+/// Contents that many places in memory can have at the cost of one, until they are written.
+class SharedBlock {
+ public:
+  static constexpr std::uint64_t kBytes = 0x20'0000;
+  /// One word after the other, as `next` says.
+  explicit SharedBlock(const std::function<std::uint64_t()>& next);
+  ~SharedBlock();
+  SharedBlock(const SharedBlock&) = delete;
+  SharedBlock& operator=(const SharedBlock&) = delete;
+  [[nodiscard]] const std::uint8_t* data() const { return data_; }
+  /// A private copy in place of the kBytes at `where`.
+  void map_at(std::uint8_t* where) const;
+
+ private:
+  int file_ = -1;
+  std::uint8_t* data_ = nullptr;
+};
 
 /// Zeroed memory that the host backs page by page, as it is used.
 class HostMemory {
@@ -36,6 +55,10 @@ class HostMemory {
   [[nodiscard]] const std::uint8_t* data() const { return data_; }
   /// All zero again, and unused.
   void clear();
+  /// [address, address + bytes) reads as `block` over and over. Only what is not a whole block is backed by the host.
+  void fill(std::uint64_t address, std::uint64_t bytes, const SharedBlock& block);
+  /// The contents of another one of this size; pages that are zero in both stay unused.
+  void copy_from(const HostMemory& other);
 
  private:
   void swap(HostMemory& other) noexcept {
@@ -61,6 +84,8 @@ class Dram : public sc_core::sc_module {
   void load(std::uint64_t address, std::span<const std::uint8_t> bytes);
   /// Power was lost: all zero, in memory and in every cache.
   void clear();
+  /// What [address, address + bytes) held is lost: it reads as `poison` over and over.
+  void lose(std::uint64_t address, std::uint64_t bytes, const SharedBlock& poison);
 
   // ---- two views ----
   /// From now on CPU writes stay in 64-byte lines until they are written back: by the firmware, or now and then by an

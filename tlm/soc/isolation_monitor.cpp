@@ -76,7 +76,7 @@ void IsolationMonitor::cancel_revoke(Requester source, Iova iova, std::uint64_t 
 
 void IsolationMonitor::begin_grant(Requester source, Iova iova, PhysAddr address, std::uint64_t size, Rights rights) {
   grants_.push_back({source, iova, address, size, rights, State::kGranting});
-  reclaim(address, size);
+  recycled_.remove(address, size);
 }
 
 void IsolationMonitor::begin_revoke(Requester source, Iova iova, std::uint64_t size) {
@@ -111,11 +111,7 @@ void IsolationMonitor::change(Requester source, Iova iova, std::uint64_t size, S
 }
 
 void IsolationMonitor::recycle(PhysAddr address, std::uint64_t size) {
-  for (std::uint64_t page = 0; page < size; page += kPageSize) recycled_.insert(align_down(address, kPageSize) + page);
-}
-
-void IsolationMonitor::reclaim(PhysAddr address, std::uint64_t size) {
-  std::erase_if(recycled_, [&](PhysAddr page) { return in(page, address, size); });
+  recycled_.add(address, size);
 }
 
 void IsolationMonitor::hold_translation(std::size_t unit, bool hold) {
@@ -125,8 +121,7 @@ void IsolationMonitor::hold_translation(std::size_t unit, bool hold) {
 void IsolationMonitor::delivered(Requester source, Iova iova, PhysAddr address, std::uint64_t length, Access access,
                                  bool translated) {
   ++checked_;
-  if (recycled_.contains(align_down(address, kPageSize)))
-    return report(Hazard::kRecycledPage, source, iova, address, length);
+  if (recycled_.contains(address)) return report(Hazard::kRecycledPage, source, iova, address, length);
   const Grant* right = nullptr;
   const Grant* ended = nullptr;
   for (const Grant& g : grants_) {

@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 #include <systemc>
-#include <unordered_set>
 #include <vector>
 
+#include "tlm/soc/address_set.h"
 #include "tlm/spec/types.h"
 
 namespace vtd::soc {
@@ -126,13 +126,12 @@ class IsolationMonitor {
     bool protecting = false;
     std::uint64_t root = 0;
   };
-  void reclaim(PhysAddr address, std::uint64_t size);
   void change(Requester source, Iova iova, std::uint64_t size, State from, State to);
   [[nodiscard]] Hazard blame(Requester source, Iova iova, PhysAddr address, std::uint64_t length) const;
   void report(Hazard hazard, Requester source, Iova iova, PhysAddr address, std::uint64_t length);
 
   std::vector<Grant> grants_;
-  std::unordered_set<PhysAddr> recycled_;  ///< pages
+  AddressSet recycled_;  ///< whole pages
   std::vector<Violation> violations_;
   std::uint64_t checked_ = 0;
   std::map<std::size_t, UnitState> units_;

@@ -167,8 +167,10 @@ void Platform::before_reset(p::reset::Kind kind) {
 void Platform::after_reset(p::reset::Kind kind) {
   if (kind == p::reset::Kind::kCold) return boot_image_a();
   // Memory of guests that nobody preserved belongs to others from now on.
-  for (const std::uint64_t page : resets_.lost_pages())
-    if (page >= p::kGuestBase) monitor_.recycle(page, kPageSize);
+  resets_.for_each_lost_range([this](std::uint64_t address, std::uint64_t bytes) {
+    const std::uint64_t first = std::max(address, p::kGuestBase);
+    if (address + bytes > first) monitor_.recycle(first, address + bytes - first);
+  });
   cpu_->restart(resets_.entry(), boot_delay_);
 }
 

@@ -9,8 +9,6 @@ namespace reset = platform::reset;
 
 namespace {
 
-constexpr std::uint64_t kWord = sizeof(std::uint64_t);
-
 /// splitmix64: one step a word.
 std::uint64_t next_random(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9E3779B97F4A7C15);
@@ -84,29 +82,24 @@ void ResetController::poison_unpreserved() {
     const bool scratch = page >= scratch_base_ && page - scratch_base_ < scratch_size_;
     if (!scratch && !preserved(page)) lost_.push_back(page);
   }
-  for (const std::uint64_t page : lost_) poison_page(page);
+  const SharedBlock poison([this] { return poison_word(); });
+  for_each_lost_range([&](std::uint64_t address, std::uint64_t bytes) { dram_.lose(address, bytes, poison); });
 }
 
-void ResetController::poison_page(std::uint64_t address) {
-  // Every word reads as a leaf or link with R and W, as a present root or context entry, and as the high half of a
-  // context entry (a table of five levels, a legal domain-id).
-  const std::uint64_t entry = ss::kR.mask() | ss::kW.mask() | kCanaryPage;
-  for (std::uint64_t at = address; at < address + kPageSize; at += kWord) {
-    switch (poison_) {
-      case PoisonMode::kZero:
-        dram_.poke(at, 0);
-        break;
-      case PoisonMode::kOnes:
-        dram_.poke(at, ~std::uint64_t{0});
-        break;
-      case PoisonMode::kRandom:
-        dram_.poke(at, next_random(random_));
-        break;
-      case PoisonMode::kPlausible:
-        dram_.poke(at, entry);
-        break;
-    }
+std::uint64_t ResetController::poison_word() {
+  switch (poison_) {
+    case PoisonMode::kZero:
+      return 0;
+    case PoisonMode::kOnes:
+      return ~std::uint64_t{0};
+    case PoisonMode::kRandom:
+      return next_random(random_);
+    case PoisonMode::kPlausible:
+      // Every word reads as a leaf or link with R and W, as a present root or context entry, and as the high half of a
+      // context entry (a table of five levels, a legal domain-id).
+      return ss::kR.mask() | ss::kW.mask() | kCanaryPage;
   }
+  return 0;
 }
 
 }  // namespace vtd::soc

@@ -10,6 +10,7 @@
 #include "tlm/soc/dram.h"
 #include "tlm/soc/register_device.h"
 #include "tlm/spec/platform.h"
+#include "tlm/spec/types.h"
 
 namespace vtd::soc {
 
@@ -39,6 +40,14 @@ class ResetController : public RegisterDevice {
   [[nodiscard]] bool preserved(std::uint64_t address) const;
   /// Addresses of the pages that the last warm reset poisoned, ascending.
   [[nodiscard]] const std::vector<std::uint64_t>& lost_pages() const { return lost_; }
+  /// The same as ranges: calls f(address, bytes).
+  template <typename Function>
+  void for_each_lost_range(Function&& f) const {
+    for (std::size_t first = 0, end = 0; first < lost_.size(); first = end) {
+      for (end = first + 1; end < lost_.size() && lost_[end] == lost_[end - 1] + kPageSize;) ++end;
+      f(lost_[first], (end - first) * kPageSize);
+    }
+  }
 
  protected:
   std::uint64_t read(std::uint64_t offset, unsigned bytes) override;
@@ -46,7 +55,8 @@ class ResetController : public RegisterDevice {
 
  private:
   void poison_unpreserved();
-  void poison_page(std::uint64_t address);
+  /// The next word of what lost pages hold.
+  [[nodiscard]] std::uint64_t poison_word();
   [[nodiscard]] std::uint64_t* retained(std::uint64_t offset);
 
   Dram& dram_;

@@ -175,10 +175,11 @@ void LockstepWalker::add(const CacheKey& key, const Way& way) {
 }
 
 void LockstepWalker::advance(const Trace& trace, PhysAddr address, std::vector<Trace>& reached) {
-  constexpr std::size_t kMost = 64;
+  constexpr std::size_t kMost = 4096;  // tables that lead to themselves
   const auto required = trace.walk.next_read();
   if (!required || reached.size() >= kMost) return;
-  if (*required == address) reached.push_back(trace);
+  if (*required == address && std::find(reached.begin(), reached.end(), trace) == reached.end())
+    reached.push_back(trace);
   const PagingWalk::Position at = trace.walk.position();
   const WalkRequest& request = trace.walk.request();
   if (at.level != (at.first_stage ? request.first_levels : request.levels)) return;  // caches are asked at the top only

@@ -64,6 +64,7 @@ class LockstepWalker final : public Walker {
     CacheKey first_key{}, second_key{};  ///< of their last entries
     /// Notes the entry that the walk is about to be given; returns the way to it and with it.
     const Way& note(std::uint64_t entry);
+    friend bool operator==(const Trace&, const Trace&) = default;
   };
   struct Shadow {
     std::vector<Trace> traces;            ///< where the walk may be: an address can be that of several entries
