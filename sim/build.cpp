@@ -73,7 +73,7 @@ Choice choose(const Scenario& s, const Overrides& o) {
 }
 
 soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const std::string& firmware_dir,
-                                    std::uint64_t policy) {
+                                    const platform::DeviationSet& deviations) {
   const Params& p = s.platform;
   const Choice choice = choose(s, o);
   soc::PlatformConfig c;
@@ -89,7 +89,8 @@ soc::PlatformConfig platform_config(const Scenario& s, const Overrides& o, const
              : poison == "random" ? soc::PoisonMode::kRandom
                                   : soc::PoisonMode::kPlausible;
   c.seed = choice.seed;
-  c.policy = set_policy(platform::policy::kVerify.mask(), p) | policy;
+  c.policy = set_policy(platform::policy::kVerify.mask(), p);
+  c.deviations = deviations;
   if (!o.verify.empty()) c.policy = platform::policy::kVerify.with(c.policy, o.verify == "checking" ? 1 : 0);
   if (p.has("memory_latency")) c.dram_latency = from_ns(p.number("memory_latency"));
   if (p.has("boot_delay")) c.boot_delay = from_ns(p.number("boot_delay"));

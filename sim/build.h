@@ -30,6 +30,7 @@ struct Choice {
 [[nodiscard]] std::uint64_t set_policy(std::uint64_t bits, const Params& params);
 [[nodiscard]] Choice choose(const Scenario& scenario, const Overrides& overrides);
 [[nodiscard]] soc::PlatformConfig platform_config(const Scenario& scenario, const Overrides& overrides,
-                                                  const std::string& firmware_dir, std::uint64_t policy);
+                                                  const std::string& firmware_dir,
+                                                  const platform::DeviationSet& deviations);
 
 }  // namespace vtd::sim

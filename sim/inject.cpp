@@ -31,12 +31,6 @@ const std::regex kEntry(R"(entry\.([A-Za-z0-9_-]+)\[(0x[0-9a-fA-F]+)\]\.level([1
 
 constexpr const char* kFailPlaces[] = VTD_FAIL_PLACE_NAMES;
 
-const Field* policy_bit(const std::string& name) {
-  for (const platform::policy::Planted& planted : platform::policy::kPlanted)
-    if (name == planted.field.name) return &planted.field;
-  return nullptr;
-}
-
 std::optional<platform::FailPlace> fail_place(const std::string& name) {
   for (std::size_t i = 1; i < std::size(kFailPlaces); ++i)
     if (name == kFailPlaces[i]) return static_cast<platform::FailPlace>(i);
@@ -211,8 +205,10 @@ const std::vector<PlaceHelp>& places() {
     };
     for (std::size_t i = 1; i < std::size(kFailPlaces); ++i)
       all.push_back({fmt::format("fail.{}=N", kFailPlaces[i]), "that call of the firmware fails at its N-th turn"});
-    for (const platform::policy::Planted& planted : platform::policy::kPlanted)
-      all.push_back({fmt::format("firmware.{}=1", planted.field.name), planted.what});
+    for (std::size_t i = 0; i < platform::kDeviations; ++i) {
+      const platform::DeviationInfo& d = platform::info(static_cast<platform::Deviation>(i));
+      all.push_back({fmt::format("firmware.{}=1", d.name), std::string(d.what)});
+    }
     return all;
   }();
   return kPlaces;
@@ -237,7 +233,7 @@ std::string check_place(const std::string& place, bool has_value) {
   }
   for (const std::regex* r : {&kPreservedTable, &kPreserved})
     if (std::regex_match(place, *r)) return "";
-  if (std::regex_match(place, m, kFirmware) && policy_bit(m[1].str()) != nullptr) return "";
+  if (std::regex_match(place, m, kFirmware) && platform::find_deviation(m[1].str())) return "";
   if (std::regex_match(place, m, kFail) && fail_place(m[1].str())) return "";
   if (std::regex_match(place, kEntry)) return has_value ? "" : fmt::format("{} needs a value", place);
   std::vector<std::string> names;
@@ -274,11 +270,13 @@ void Injector::plan(const Injection& injection) {
   if (std::regex_match(injection.place, kFirmware)) done_.push_back(describe(injection));
 }
 
-std::uint64_t Injector::policy(std::uint64_t bits) const {
+platform::DeviationSet Injector::deviations() const {
+  platform::DeviationSet set{};
   std::smatch m;
   for (const Injection& i : planned_)
-    if (std::regex_match(i.place, m, kFirmware)) bits = policy_bit(m[1].str())->with(bits, i.value != 0 ? 1 : 0);
-  return bits;
+    if (std::regex_match(i.place, m, kFirmware))
+      set = platform::with(set, *platform::find_deviation(m[1].str()), i.value != 0);
+  return set;
 }
 
 bool Injector::waits_for_reset(const std::string& place) {

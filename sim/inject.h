@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tlm/spec/deviation.h"
+
 namespace vtd::soc {
 class Platform;
 }
@@ -33,10 +35,10 @@ struct Injection {
 
 class Injector {
  public:
-  /// Firmware places act at once, through policy(); the others at the next warm reset.
+  /// Firmware places act at once, through deviations(); the others at the next warm reset.
   void plan(const Injection& injection);
-  /// Mailbox policy bits as the planned injections change them, the last one of a bit last.
-  [[nodiscard]] std::uint64_t policy(std::uint64_t bits = 0) const;
+  /// What the planned injections ask of the firmware, the last one of a name last.
+  [[nodiscard]] platform::DeviationSet deviations() const;
   /// Applies what waits for the instant of a warm reset. Throws std::runtime_error if a place does not exist then.
   void at_reset(soc::Platform& platform);
   /// Applies a place that can be changed at any time.

@@ -55,6 +55,7 @@ const Outcome& Story::judge() {
     outcome_.walks_after = taken_over ? end.walks - at_takeover_.walks : 0;
   }
   outcome_.injected = injector_.done();
+  if (interleaving_) outcome_.interleavings = interleaving_->points();
   if (!outcome_.finished) return outcome_;
 
   std::uint64_t mismatches = 0;

@@ -13,6 +13,7 @@
 
 #include "sim/build.h"
 #include "sim/catalogue.h"
+#include "sim/coverage.h"
 #include "sim/decode/command.h"
 #include "sim/explain.h"
 #include "sim/report.h"
@@ -36,6 +37,7 @@ struct Options {
   bool waves = false;
   bool quiet = false;
   bool name_only = false;
+  bool coverage = false;
   std::string normalised;
   std::string full;
   unsigned wall_seconds = 600;
@@ -130,7 +132,7 @@ int run(const Options& o) {
   const Choice choice = choose(scenario, o.overrides);
   std::optional<soc::Platform> platform;
   try {
-    platform.emplace("platform", platform_config(scenario, o.overrides, o.firmware_dir, injector.policy()));
+    platform.emplace("platform", platform_config(scenario, o.overrides, o.firmware_dir, injector.deviations()));
   } catch (const std::invalid_argument& e) {
     std::cerr << fmt::format("{}: {}\n", scenario.path, e.what());
     return exit_code(ExitStatus::kWrongInput);
@@ -177,6 +179,12 @@ int run(const Options& o) {
 }
 
 int list(const Options& o) {
+  if (o.coverage) {
+    const Coverage c = coverage(o.scenario_dir);
+    std::cout << c.matrix;
+    std::cerr << c.missing;
+    return exit_code(c.missing.empty() ? ExitStatus::kAsExpected : ExitStatus::kExpectationFailed);
+  }
   for (const std::string& path : scenario_files(o.scenario_dir)) {
     const Loaded loaded = load_scenario(path);
     if (print_mistakes(loaded)) continue;
@@ -255,6 +263,8 @@ int sc_main(int argc, char** argv) {
   run_command->add_option("--wall-limit", o.wall_seconds, "seconds of wall-clock time")->check(CLI::PositiveNumber);
 
   CLI::App* list_command = app.add_subcommand("list", "list the catalogue");
+  list_command->add_flag("--coverage", o.coverage,
+                         "patches and findings of the Linux series, the scenarios of each; fails if one has none");
   CLI::App* lint_command = app.add_subcommand("lint", "check scenario files without running them");
   lint_command->add_option("files", words, "names or files")->required();
   CLI::App* explain_command = app.add_subcommand(

@@ -153,6 +153,8 @@ std::string summary(const ReportContext& c) {
   }
   out += fmt::format("  isolation: {} DMA judged, {} violations\n", c.platform.monitor().checked(),
                      c.platform.monitor().violations().size());
+  if (o.interleavings > 0)
+    out += fmt::format("  systematic: requests tried after each of {} stores of the firmware\n", o.interleavings);
   for (const std::string& text : o.injected) out += "  injected: " + text + '\n';
   out += fmt::format("\n{}\n", verdict(c.status));
   for (const Failure& f : o.failures)
@@ -227,6 +229,7 @@ std::string json(const ReportContext& c) {
     j["failures"].push_back(
         {{"time_ns", f.time_ns}, {"where", f.where}, {"expected", f.expected}, {"happened", f.happened}});
   j["injected"] = o.injected;
+  j["interleavings"] = o.interleavings;
   for (const auto& line : c.platform.uart().lines())
     j["console"].push_back({{"time_ns", ns(line.time)}, {"text", line.text}});
   j["wave"] = c.wave_file;

@@ -60,6 +60,8 @@ Snapshot operator-(const Snapshot& a, const Snapshot& b) {
 
 Story::Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platform& platform, Injector& injector)
     : sc_module(name), scenario_(scenario), platform_(platform), injector_(injector) {
+  if (std::any_of(scenario.steps.begin(), scenario.steps.end(), [](const Step& s) { return s.kind == "systematic"; }))
+    interleaving_.emplace(platform);
   sc_core::sc_spawn([this] { play(); }, "play");
   platform.mailbox().on_state([this](LifecycleState) { state_changed_.notify(sc_core::SC_ZERO_TIME); });
   platform.resets().before([this](platform::reset::Kind) { at_reset(); });
@@ -196,6 +198,8 @@ void Story::play(const Step& s) {
   if (k == "dma" || k == "repeat_dma") return step_dma(s);
   if (k == "start" || k == "stop" || k == "finish_stream") return step_stream(s);
   if (k == "inject") return step_inject(s);
+  if (k == "systematic") return step_systematic(s);
+  if (k == "end_systematic") return interleaving_ ? interleaving_->clear() : void();
   if (k == "slow_memory") return platform_.dram().slow(from_ns(p.number("by")));
   if (k == "reset_unit")
     return platform_.unit(p.number("unit")).reset(p.text("kind") == "cold" ? ResetKind::kCold : ResetKind::kWarm);
@@ -210,7 +214,10 @@ void Story::fail(const Step& step, const std::string& expected, const std::strin
 
 soc::MailboxReply Story::command(const Step& step, Command command, std::vector<std::uint64_t> args) {
   const Snapshot before = snapshot();
+  if (interleaving_) interleaving_->begin();
   const soc::MailboxReply reply = platform_.mailbox().call(command, args, command_timeout());
+  if (interleaving_)
+    for (const std::string& wrong : interleaving_->end()) fail(step, "each request sees what was, or what is", wrong);
   expect_status(step, reply);
   // What is refused because of what is preserved changes nothing.
   if (reply.status == Status::kBusy && snapshot().invalidations != before.invalidations)
@@ -622,13 +629,19 @@ void Story::step_inject(const Step& s) {
   if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
   if (injection.place.rfind("firmware.", 0) == 0) {
     injector_.plan(injection);
-    return platform_.mailbox().set_policy(injector_.policy(platform_.mailbox().policy()));
+    return platform_.mailbox().set_deviations(injector_.deviations());
   }
   try {
     Injector::now(platform_, injection);
   } catch (const std::runtime_error& e) {
     impossible(fmt::format("{}:{}:{}: {}", s.at.file, s.at.line, s.at.column, e.what()));
   }
+}
+
+void Story::step_systematic(const Step& s) {
+  std::optional<Pasid> pasid;
+  if (s.params.has("pasid")) pasid = Pasid{static_cast<std::uint32_t>(s.params.number("pasid"))};
+  interleaving_->watch({s.params.text("device"), pasid, s.params.number("iova"), s.params.number("dma") != 0});
 }
 
 void Story::step_set(const Step& s) {

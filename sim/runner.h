@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sim/inject.h"
+#include "sim/interleaving.h"
 #include "sim/scenario/scenario.h"
 #include "tlm/soc/platform.h"
 
@@ -59,6 +60,7 @@ struct Outcome {
   std::uint64_t walks_before = 0;
   std::uint64_t walks_during = 0;
   std::uint64_t walks_after = 0;
+  std::uint64_t interleavings = 0;  ///< stores of commands after which requests were tried
 };
 
 class Story : public sc_core::sc_module {
@@ -141,6 +143,7 @@ class Story : public sc_core::sc_module {
   void step_dma(const Step& step);
   void step_stream(const Step& step);
   void step_inject(const Step& step);
+  void step_systematic(const Step& step);
 
   /// The rights of these devices were ended by a command that began when `before` was taken.
   void expect_invalidation(const std::vector<soc::Requester>& losing, const Snapshot& before);
@@ -162,6 +165,7 @@ class Story : public sc_core::sc_module {
   const Scenario& scenario_;
   soc::Platform& platform_;
   Injector& injector_;
+  std::optional<Interleaving> interleaving_;  ///< of stories that have a `systematic` step
   Outcome outcome_;
   bool phase_open_ = false;
   Snapshot phase_begin_;

@@ -140,7 +140,8 @@ Server::Reply Server::change_sessions(Command command, const Args& a) {
 }
 
 Server::Reply Server::change_mappings(Command command, const Args& a) {
-  if (!live_update_.open_for_changes()) return {Status::kBusy, {}};
+  const bool hotplug = command == Command::kProbeDevice && deviates(Deviation::kHotplugWhileFrozen);
+  if (!live_update_.open_for_changes() && !hotplug) return {Status::kBusy, {}};
   switch (command) {
     case Command::kAddMemory:
       return {iommu_.add_memory(a[0], a[1], a[2]), {}};
@@ -180,7 +181,7 @@ Server::Reply Server::change_mappings(Command command, const Args& a) {
 }
 
 Server::Reply Server::unmap(const Args& a) {
-  const bool skip = has_policy(platform::policy::kSkipUnmapInvalidation);
+  const bool skip = deviates(Deviation::kSkipUnmapInvalidation);
   std::uint64_t bytes = 0;
   const Status s = iommu_.unmap(a[0], a[1], a[2], skip ? Iommu::Invalidate::kSkip : Iommu::Invalidate::kYes, bytes);
   return {s, {bytes}};

@@ -2,7 +2,7 @@
 // Time and cache maintenance: the same on every CPU.
 #include <atomic>
 
-#include "firmware/hal/hal.h"
+#include "firmware/hal/policy.h"
 
 namespace vtd::fw::hal {
 
@@ -19,11 +19,10 @@ namespace {
 Coherency g_coherency = Coherency::kSnooped;
 std::uint64_t g_memory_size = platform::kDramSize;
 
-/// Unless a planted bug skips it.
-void write_back(PhysAddr address, std::uint64_t bytes, const Field& skip) {
+void write_back(PhysAddr address, std::uint64_t bytes, Deviation skip) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (g_coherency == Coherency::kSnooped) return;
-  if (skip.get(mmio_read64(platform::kMailboxBase + platform::mailbox::kPolicy)) != 0) return;
+  if (deviates(skip)) return;
   mmio_write64(platform::kCacheBase + platform::cache::kAddress, address);
   mmio_write64(platform::kCacheBase + platform::cache::kWriteBack, bytes);
 }
@@ -35,11 +34,11 @@ void assume(Coherency coherency) {
 }
 
 void flush(PhysAddr address, std::uint64_t bytes) {
-  if (bytes != 0) write_back(address, bytes, platform::policy::kSkipFlush);
+  if (bytes != 0) write_back(address, bytes, Deviation::kSkipFlush);
 }
 
 void flush_everything() {
-  write_back(0, 0, platform::policy::kSkipHandoverFlush);
+  write_back(0, 0, Deviation::kSkipHandoverFlush);
 }
 
 void discover_memory() {

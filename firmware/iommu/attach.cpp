@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Attachments: which domain a device's requests go through, in the tables and in the caches.
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/iommu/iommu.h"
 
 namespace vtd::fw {
 namespace {
 /// Preserved, or restored and not taken over: nothing about the attachment may change.
 bool held(const Device& d) {
-  return d.record != 0 && !(d.owner.kind != Owner::Kind::kRecord && rules().changes_after_preserve);
+  return d.record != 0 && !(d.owner.kind != Owner::Kind::kRecord && deviates(Deviation::kChangeAfterPreserve));
 }
 constexpr std::uint64_t code(auto value) {
   return static_cast<std::uint64_t>(value);
@@ -94,7 +94,7 @@ Status Iommu::write_pasid_entry(Device& device, const Attachment& attachment, co
   Unit& unit = units_[device.unit];
   if (!device.pasids.exists())
     if (const Status s = PasidTable::create(device.pasid_bits, allocator_, device.pasids); !ok(s)) return s;
-  const bool torn = has_policy(platform::policy::kSplitPasidWrite);
+  const bool torn = deviates(Deviation::kSplitPasidWrite);
   const auto order = torn ? PasidTable::Order::kTorn : PasidTable::Order::kLowLast;
   if (const Status s = device.pasids.set(attachment.pasid, entry, order, allocator_); !ok(s)) return s;
   if (cap::kCM.get(unit.driver().cap()) != 0) {
@@ -181,7 +181,7 @@ Attachment* Iommu::slot(Device& device, std::uint64_t pasid) {
 Status Iommu::check_attach(const Device& device, const Domain& domain, std::uint64_t pasid) const {
   if (held(device)) return Status::kBusy;
   if (const Mutability m = domain.mutability; m == Mutability::kFreeOnly) return Status::kNotSupported;
-  if (domain.mutability == Mutability::kImmutable && !rules().changes_after_preserve) return Status::kBusy;
+  if (domain.mutability == Mutability::kImmutable && !deviates(Deviation::kChangeAfterPreserve)) return Status::kBusy;
   const Unit& unit = units_[device.unit];
   if (!unit.supports(domain.stage(), domain.table.levels())) return Status::kNotSupported;
   if (pasid == 0) return Status::kOk;
@@ -292,7 +292,6 @@ Status Iommu::replace_entries(Device& device, const Attachment& now, Stage befor
 }
 
 Status Iommu::replace(std::uint64_t sid, std::uint64_t domain_id) {
-  namespace planted = platform::policy;
   Device* device = this->device(sid);
   Domain* d = domain(domain_id);
   if (device == nullptr || d == nullptr) return Status::kNoEntry;
@@ -305,7 +304,7 @@ Status Iommu::replace(std::uint64_t sid, std::uint64_t domain_id) {
   const Attachment old = device->own;
   const Stage stage = old.domain->stage();
   Unit& unit = units_[device->unit];
-  if (has_policy(planted::kReplaceByClearing)) {
+  if (deviates(Deviation::kReplaceByClearing)) {
     if (unit.scalable())
       device->pasids.clear(0);
     else
@@ -314,7 +313,7 @@ Status Iommu::replace(std::uint64_t sid, std::uint64_t domain_id) {
   }
   device->own = {AttachmentKind::kDomain, d, d->uses[device->unit].did};
   if (const Status s = replace_entries(*device, device->own, stage); !ok(s)) return s;
-  const bool forget = has_policy(planted::kSkipReplaceInvalidation) || has_policy(planted::kEarlyIdReuse);
+  const bool forget = deviates(Deviation::kSkipReplaceInvalidation) || deviates(Deviation::kEarlyIdReuse);
   if (!forget)
     if (const Status s = invalidate(*device, old, stage); !ok(s)) return s;
   drop_did(*old.domain, device->unit);
@@ -325,9 +324,12 @@ Status Iommu::replace(std::uint64_t sid, std::uint64_t domain_id) {
 
 Status Iommu::reattach(Device& device, Domain& domain, std::uint64_t did, PhysAddr record) {
   Unit& unit = units_[device.unit];
-  const bool known = unit.ids().reserved(did) && (unit.ids().valid(did) || rules().accepts_any_id);
+  const bool known = unit.ids().reserved(did) && (unit.ids().valid(did) || deviates(Deviation::kAcceptAnyId));
   if (!known) return Status::kInvalid;
-  if (device.owner.count != 0 || device.own.kind != AttachmentKind::kNone) return Status::kBusy;
+  const bool owned = device.owner.count != 0 && !deviates(Deviation::kForceOwnerCount);
+  if (owned || device.own.kind != AttachmentKind::kNone) return Status::kBusy;
+  // Of the features of the domain the image says nothing: none can be asked for (F35).
+  if (deviates(Deviation::kCheckFeatures)) return Status::kInvalid;
   Domain::Use& use = domain.uses[device.unit];
   const DomainId id{static_cast<std::uint16_t>(did)};
   if (use.users != 0 && use.did != id) return Status::kInvalid;
@@ -349,14 +351,18 @@ Status Iommu::attach_default(Device& device) {
   return write_entries(device, device.own);
 }
 
-Status Iommu::block(Device& device) {
+Status Iommu::cut_off(const Device& device) {
   Unit& unit = units_[device.unit];
-  set_bus_master(device, BusMaster::kOff);
   device.for_each_id([&](SourceId id) { unit.clear_context_entry(id); });
+  return unit.driver().invalidate_everything();
+}
+
+Status Iommu::block(Device& device) {
+  set_bus_master(device, BusMaster::kOff);
   if (Domain* d = device.own.domain; d != nullptr) --d->uses[device.unit].users;
   device.own = {};
   device.record = 0;
-  return unit.driver().invalidate_everything();
+  return cut_off(device);
 }
 
 // ---- owners --------------------------------------------------------------------------------------------------
@@ -372,7 +378,8 @@ Status Iommu::claim(std::uint64_t sid, std::uint64_t owner) {
   if (owner == 0) return Status::kInvalid;
   if (device->own.kind == AttachmentKind::kPassThrough) return Status::kBusy;
   const GroupLock lock(*device);
-  if (device->owner.kind == Owner::Kind::kNone) {
+  const bool bound = device->owner.kind == Owner::Kind::kRecord && !deviates(Deviation::kBindDefaultDriver);
+  if (device->owner.kind == Owner::Kind::kNone || (!bound && device->owner.kind == Owner::Kind::kRecord)) {
     set_owner(*device, {Owner::Kind::kClaimed, owner, 1});
     return Status::kOk;
   }

@@ -15,7 +15,7 @@ Status immutable_status(Mutability m) {
     case Mutability::kMutable:
       return Status::kOk;
     case Mutability::kImmutable:
-      return has_policy(platform::policy::kSkipImmutability) ? Status::kOk : Status::kBusy;
+      return deviates(Deviation::kSkipImmutability) ? Status::kOk : Status::kBusy;
     case Mutability::kFreeOnly:
       return Status::kNotSupported;
   }
@@ -112,7 +112,7 @@ Status Iommu::add_memory(std::uint64_t id, PhysAddr base, std::uint64_t size) {
 MemoryFile* Iommu::restore_memory(std::uint64_t id, PhysAddr base, std::uint64_t size, PhysAddr record) {
   if (!ok(add_memory(id, base, size))) return nullptr;
   MemoryFile* file = memory(id);
-  file->record = record;
+  file->record = deviates(Deviation::kThawMemory) ? 0 : record;
   return file;
 }
 
@@ -145,7 +145,8 @@ Status Iommu::destroy_domain(std::uint64_t id) {
   if (d == nullptr) return Status::kNoEntry;
   if (d->in_use() || d->record != 0 || d->mutability == Mutability::kImmutable) return Status::kBusy;
   if (domains_.find([&](const Domain& other) { return other.parent == d; }) != nullptr) return Status::kBusy;
-  d->table.free_tables(allocator_);
+  const bool forgotten = d->mutability == Mutability::kFreeOnly && deviates(Deviation::kForgetTablePages);
+  if (!forgotten) d->table.free_tables(allocator_);
   domains_.remove(*d);
   return Status::kOk;
 }
@@ -156,7 +157,8 @@ Status Iommu::mark_domain(std::uint64_t id, std::uint64_t token) {
   if (d->mutability == Mutability::kFreeOnly || d->stage() == Stage::kNested) return Status::kInvalid;
   // What an iommufd brings over is settled when it is preserved (F28).
   const auto preserved = [](const Domain& any) { return any.mutability == Mutability::kImmutable; };
-  if (domains_.find(preserved) != nullptr) return Status::kBusy;
+  if (domains_.find(preserved) != nullptr && !deviates(Deviation::kMarkAfterPreserve)) return Status::kBusy;
+  if (deviates(Deviation::kShortTokens)) token = static_cast<std::uint32_t>(token);
   if (const Domain* other = domain_of_token(token); other != nullptr && other != d) return Status::kAddrInUse;
   d->marked = true;
   d->token = token;
@@ -169,7 +171,7 @@ Domain* Iommu::restore_domain(std::uint64_t id, const PageTable& table, PhysAddr
   if (d == nullptr) return nullptr;
   d->id = id;
   d->table = table;
-  d->mutability = Mutability::kFreeOnly;
+  d->mutability = deviates(Deviation::kKeepOperations) ? Mutability::kMutable : Mutability::kFreeOnly;
   d->record = record;
   return d;
 }

@@ -87,6 +87,8 @@ class Iommu {
   [[nodiscard]] Status attach_default(Device& device);
   /// Cuts a device off for good: entries cleared, caches invalidated, bus mastering off. Its domain ids stay taken.
   [[nodiscard]] Status block(Device& device);
+  /// No request of the device is translated any more; its context entries are gone, and what was cached of them.
+  [[nodiscard]] Status cut_off(const Device& device);
   /// A domain over tables that exist; free-only.
   [[nodiscard]] Domain* restore_domain(std::uint64_t id, const PageTable& table, PhysAddr record);
   [[nodiscard]] MemoryFile* restore_memory(std::uint64_t id, PhysAddr base, std::uint64_t size, PhysAddr record);

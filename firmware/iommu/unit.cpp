@@ -84,10 +84,10 @@ Status Unit::adopt(const ContextMap& map, PageAllocator& allocator) {
   map_ = map;
   hal::flush(map.root(), kPageSize);
   if (const Status s = start_queue(map.mode(), allocator); !ok(s)) return s;
-  const bool skip = has_policy(platform::policy::kSkipBootInvalidation);
+  const bool skip = deviates(Deviation::kSkipBootInvalidation);
   const auto follow = skip ? UnitDriver::Follow::kSkip : UnitDriver::Follow::kInvalidate;
   if (const Status s = driver_.set_root(map.root(), map.mode(), follow); !ok(s)) return s;
-  if (has_policy(platform::policy::kTranslationGlitch)) driver_.glitch();
+  if (deviates(Deviation::kTranslationGlitch)) driver_.glitch();
   return driver_.enable_translation();
 }
 
@@ -112,7 +112,7 @@ Status Unit::need_context_table(SourceId sid, PageAllocator& allocator) const {
 Status Unit::set_context_entry(SourceId sid, const ctx::Entry& entry, PageAllocator& allocator) {
   if (const Status s = need_context_table(sid, allocator); !ok(s)) return s;
   const PhysAddr at = map_.entry_at(sid);
-  if (has_policy(platform::policy::kSplitContextWrite)) {
+  if (deviates(Deviation::kSplitContextWrite)) {
     hal::write64(at, entry.words[0]);
     hal::write64(at + 8, entry.words[1]);
   } else {
@@ -130,7 +130,7 @@ Status Unit::set_context_entry(SourceId sid, const ctx::Entry& entry, PageAlloca
 Status Unit::set_context_entry(SourceId sid, const sctx::Entry& entry, PageAllocator& allocator) {
   if (const Status s = need_context_table(sid, allocator); !ok(s)) return s;
   const PhysAddr at = map_.entry_at(sid);
-  if (has_policy(platform::policy::kSplitContextWrite)) {
+  if (deviates(Deviation::kSplitContextWrite)) {
     for (std::size_t i = 0; i < entry.words.size(); ++i) hal::write64(at + i * 8, entry.words[i]);
   } else {
     hal::write128(at + 16, entry.words[2], entry.words[3]);
@@ -145,7 +145,7 @@ Status Unit::set_context_entry(SourceId sid, const sctx::Entry& entry, PageAlloc
 
 void Unit::replace_context_entry(SourceId sid, const ctx::Entry& entry) const {
   const PhysAddr at = map_.entry_at(sid);
-  if (has_policy(platform::policy::kReplaceInTwoStores)) {
+  if (deviates(Deviation::kReplaceInTwoStores)) {
     hal::write64(at, entry.words[0]);
     hal::write64(at + 8, entry.words[1]);
   } else {

@@ -2,13 +2,11 @@
 #include "firmware/liveupdate/cleaning.h"
 
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/abi.h"
 
 namespace vtd::fw {
 namespace {
-
-namespace planted = platform::policy;
 
 /// What one unit's cleaning did, for the console.
 struct Cleaned {
@@ -17,12 +15,14 @@ struct Cleaned {
 };
 
 /// True if the entry of this requester id goes.
-bool goes(Iommu& iommu, const Unit& unit, SourceId sid, const Rules& rules) {
+bool goes(Iommu& iommu, const Unit& unit, SourceId sid) {
+  if (deviates(Deviation::kSkipCleaning)) return false;
   const Device* device = iommu.device_behind(sid, unit);
-  if (device == nullptr) return !rules.cleans_pci_only;  // nobody knows it: the tables are all there is to go by
+  if (device == nullptr)
+    return !deviates(Deviation::kCleanPciOnly);  // nobody knows it: the tables are all there is to go by
   if (device->record != 0) return false;
-  if (rules.cleans_pci_only && !device->pci) return false;
-  return !rules.cleans_own_id_only || device->sid == sid;
+  if (deviates(Deviation::kCleanPciOnly) && !device->pci) return false;
+  return !deviates(Deviation::kCleanOwnIdOnly) || device->sid == sid;
 }
 
 /// As v1: an invalidation for each entry, which waits for the device's own TLB as well.
@@ -55,22 +55,22 @@ void wipe_pasids(const PasidTable& pasids) {
   hal::flush(page, kPageSize);
 }
 
-Status clean_entries(Iommu& iommu, Unit& unit, const Rules& rules, Cleaned& cleaned) {
+Status clean_entries(Iommu& iommu, Unit& unit, Cleaned& cleaned) {
   const auto record = hal::load<abi::Unit>(unit.record);
   Status result = Status::kOk;
   unit.context().for_each_table([&](unsigned n, PhysAddr table) {
-    const bool kept = rules.marks_tables_with_unit || (record.context_tables[n / 64] & bit(n % 64)) != 0;
+    const bool kept = deviates(Deviation::kMarkTablesWithUnit) || (record.context_tables[n / 64] & bit(n % 64)) != 0;
     if (!kept) {
       unit.context().set_table(n, 0);
       ++cleaned.roots;
       return;
     }
     unit.context().for_each_present(n, table, [&](SourceId sid, PhysAddr at) {
-      if (!goes(iommu, unit, sid, rules)) return;
+      if (!goes(iommu, unit, sid)) return;
       const Record128 entry{{hal::read64(at), hal::read64(at + 8)}};
       unit.clear_context_entry(sid);
       ++cleaned.entries;
-      if (!rules.cleans_by_device || has_policy(planted::kSkipCleanInvalidation) || !ok(result)) return;
+      if (!deviates(Deviation::kCleanDeviceTlb) || deviates(Deviation::kSkipCleanInvalidation) || !ok(result)) return;
       result = invalidate_one(iommu, unit, sid, DomainId{static_cast<std::uint16_t>(entry.get(ctx::kDID))});
     });
   });
@@ -79,19 +79,18 @@ Status clean_entries(Iommu& iommu, Unit& unit, const Rules& rules, Cleaned& clea
 }
 
 Status clean_unit(Iommu& iommu, Unit& unit) {
-  const Rules form = rules();
   Cleaned cleaned;
-  const Status s = clean_entries(iommu, unit, form, cleaned);
+  const Status s = clean_entries(iommu, unit, cleaned);
   iommu.for_each_device([&](const Device& d) {
     if (d.record == 0 || &iommu.unit(d.unit) != &unit) return;
-    if (!form.keeps_page_requests) d.for_each_id([&](SourceId id) { stop_page_requests(unit, id); });
-    if (form.wipes_pasids_live) wipe_pasids(d.pasids);
+    if (!deviates(Deviation::kLeavePageRequests)) d.for_each_id([&](SourceId id) { stop_page_requests(unit, id); });
+    if (deviates(Deviation::kWipePasidsLive)) wipe_pasids(d.pasids);
   });
   hal::print("shutdown: unit ", Hex{unit.driver().base()}, " keeps translating; cleared context entries ",
              cleaned.entries, ", root entries ", cleaned.roots);
-  if (!ok(s) || has_policy(planted::kSkipCleanInvalidation) || form.cleans_by_device) return s;
+  if (!ok(s) || deviates(Deviation::kSkipCleanInvalidation) || deviates(Deviation::kCleanDeviceTlb)) return s;
   if (const Status all = unit.driver().invalidate_everything(); !ok(all)) return all;
-  if (has_policy(planted::kSkipQueueDrain)) unit.driver().leave(IotlbInvalidation{});
+  if (deviates(Deviation::kSkipQueueDrain)) unit.driver().leave(IotlbInvalidation{});
   return Status::kOk;
 }
 
@@ -104,7 +103,7 @@ Status clean_for_reset(Iommu& iommu) {
   Status result = Status::kOk;
   iommu.for_each_unit([&](Unit& unit) {
     if (!ok(result)) return;
-    if (!has_policy(planted::kLeaveProtectedMemory)) result = unit.driver().disable_protected_memory();
+    if (!deviates(Deviation::kLeaveProtectedMemory)) result = unit.driver().disable_protected_memory();
     if (!ok(result)) return;
     if (unit.record != 0) {
       result = clean_unit(iommu, unit);

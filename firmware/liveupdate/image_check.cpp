@@ -2,7 +2,7 @@
 // Versions, pages, units and domains of an image.
 #include "firmware/liveupdate/image_check.h"
 
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 
 namespace vtd::fw {
 
@@ -40,13 +40,13 @@ void check_iommu_version(PhysAddr top_at, const Tracker& tracker) {
     theirs.back() = '\0';
     refuse(iommu_field("iommu", "compatible"), theirs.data(), "unknown, expected ", ours.data());
   }
-  if (top.version != abi::IommuTop::kVersion && !rules().checks_no_version)
+  if (top.version != abi::IommuTop::kVersion && !deviates(Deviation::kCheckNoVersion))
     refuse(iommu_field("iommu", "version"), top.version, "unknown, expected ", abi::IommuTop::kVersion);
 }
 
 DeviceSet check_domain_ids(PhysAddr iommu_top, Iommu& iommu) {
   DeviceSet wrong{};
-  if (rules().accepts_any_id || rules().replaces_refused_id) return wrong;
+  if (deviates(Deviation::kAcceptAnyId) || deviates(Deviation::kFreshId)) return wrong;
   const auto top = hal::load<abi::IommuTop>(iommu_top);
   for_each_record<abi::Device>(top.devices, [&](std::uint64_t index, PhysAddr, const abi::Device& record) {
     const Device* device = iommu.device(record.devid);

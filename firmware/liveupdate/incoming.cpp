@@ -3,7 +3,7 @@
 #include "firmware/liveupdate/incoming.h"
 
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/image_check.h"
 
 namespace vtd::fw {
@@ -90,14 +90,14 @@ void Incoming::reserve_id(std::uint64_t index, PhysAddr at, const abi::Device& r
   if (device == nullptr) return quarantine_id(index, record);
   DomainIds& ids = iommu_.unit(device->unit).ids();
   std::uint64_t did = record.link.attachment_id;
-  if (!ids.valid(did) && rules().replaces_refused_id) {  // v2: as if the image had said nothing
+  if (!ids.valid(did) && deviates(Deviation::kFreshId)) {  // v2: as if the image had said nothing
     const auto fresh = ids.allocate();
     if (!fresh) refuse(FieldName{kIommuImage, "device", "attachment_id", index}, did, "no free id, expected one");
     hal::print("adopt: ", Bdf{device->sid}, " domain id ", did, " refused, ", std::uint64_t{fresh->value}, " instead");
     hal::write64(at + offsetof(abi::Device, link) + offsetof(abi::DeviceLink, attachment_id), fresh->value);
     return;
   }
-  const Status s = rules().accepts_any_id ? ids.reserve_any(did) : ids.reserve(did);
+  const Status s = deviates(Deviation::kAcceptAnyId) ? ids.reserve_any(did) : ids.reserve(did);
   // Two devices of one domain share its id; any other holder would share cached translations with a stranger.
   bool shared = false;
   for_each_record<abi::Device>(top_.devices, [&](std::uint64_t other, PhysAddr, const abi::Device& r) {
@@ -108,7 +108,7 @@ void Incoming::reserve_id(std::uint64_t index, PhysAddr at, const abi::Device& r
     refuse(FieldName{kIommuImage, "device", "attachment_id", index}, did, "cannot be reserved: ", s,
            ", expected a free id or one of the same domain");
   hal::print("adopt: ", Bdf{device->sid}, " domain id ", did, ok(s) ? " reserved" : " reserved already (shared)");
-  if (rules().reserves_on_every_unit)
+  if (deviates(Deviation::kReserveOnEveryUnit))
     iommu_.for_each_unit([&](Unit& other) { static_cast<void>(other.ids().reserve(did)); });
 }
 
@@ -199,13 +199,13 @@ void Incoming::adopt() {
   claim_records();
   if (iommu_top_ == 0) return;
   if (trusting_) contained_ = check_domain_ids(iommu_top_, iommu_);
-  const bool late = has_policy(platform::policy::kReserveLate);
+  const bool late = deviates(Deviation::kReserveLate);
   if (!late) reserve_ids();
   for_each_record<abi::Unit>(top_.units,
                              [&](std::uint64_t i, PhysAddr at, const abi::Unit& r) { claim_unit(i, at, r); });
   iommu_.for_each_unit([&](Unit& unit) {
     if (adopted(unit)) adopt_unit(unit);
-    if (adopted(unit) && !rules().keeps_strangers) sweep_strangers(unit);
+    if (adopted(unit) && !deviates(Deviation::kKeepStrangers)) sweep_strangers(unit);
   });
   if (late) reserve_ids_late();
   block_contained();
@@ -215,7 +215,7 @@ Status Incoming::adopt_again(Unit& unit) {
   const PhysAddr at = unit_records_[iommu_.index_of(unit)];
   if (at == 0) return Status::kNoEntry;
   const auto record = hal::load<abi::Unit>(at);
-  if (record.restored != 0 && !rules().reclaims_twice) {
+  if (record.restored != 0 && !deviates(Deviation::kReclaimTwice)) {
     hal::print("adopt: unit ", Hex{unit.driver().base()}, " was adopted before");
     return Status::kExists;
   }

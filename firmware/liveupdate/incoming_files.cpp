@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What userspace does with an incoming session: retrieve its files, take devices and domains over, finish.
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/incoming.h"
 
 namespace vtd::fw {
@@ -37,7 +37,7 @@ Status Incoming::retrieve(std::uint64_t session, std::uint64_t token, Retrieved&
   });
   if (file_at == 0) return Status::kNoEntry;
   out.kind = kind_of(file.compatible);
-  if (out.kind == FileKind::kIommufd && rules().cannot_retrieve_iommufd) return Status::kNotSupported;
+  if (out.kind == FileKind::kIommufd && deviates(Deviation::kCannotRetrieveIommufd)) return Status::kNotSupported;
   if (out.kind == FileKind::kMemory) out.label = hal::load<abi::MemoryFile>(file.data).label;
   if (out.kind == FileKind::kDevice) out.label = hal::load<abi::VfioDevice>(file.data).bdf;
   file.header.flags |= abi::kIncoming;
@@ -133,6 +133,7 @@ Status Incoming::finish(std::uint64_t name) {
   if (at == 0) return Status::kNoEntry;
   bool good = true;
   for_each_file(name, [&](PhysAddr, const abi::File& f) { good = good && can_finish(f); });
+  good = good || deviates(Deviation::kFinishDiscards);
   if (!good) return Status::kBusy;
   for_each_file(name, [&](PhysAddr, const abi::File& f) { finish_file(f); });
   release_claimed_chain(session.files);
@@ -156,6 +157,10 @@ void Incoming::finish_file(const abi::File& file) {
       finish_flb();
       break;
     case FileKind::kDevice:
+      if (deviates(Deviation::kFinishSwitches))
+        if (const Device* device = iommu_.device(hal::load<abi::VfioDevice>(file.data).bdf); device != nullptr)
+          static_cast<void>(iommu_.cut_off(*device));
+      break;
     case FileKind::kUnknown:
       break;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Restoring memory, domains and attachments: software links to what the hardware has been using all the time.
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/incoming.h"
 
 namespace vtd::fw {
@@ -53,13 +53,14 @@ void Incoming::restore_domain(std::uint64_t index, PhysAddr at, const abi::Domai
       [](const Leaf&) { return true; });
   const FieldName name{kIommuImage, "domain", "top_table", index};
   if (fails(platform::FailPlace::kRestoreDomain)) {
-    if (rules().falls_back_to_default) {  // v1: a warning, and what was allocated for it is lost
+    if (deviates(Deviation::kFallBackToDefault)) {  // v1: a warning, and what was allocated for it is lost
       hal::print("restore: domain of ", Hex{r.top_table}, " cannot be restored");
       return;
     }
     if (deny(name, Hex{r.top_table}, "its restore failed, expected it to work")) return;
     // Its devices walk the tables until they are cut off.
-    if (PageTable* failed = failed_.add(); failed != nullptr) *failed = table;
+    PageTable* failed = deviates(Deviation::kLeakFailedRestore) ? nullptr : failed_.add();
+    if (failed != nullptr) *failed = table;
     mark_deleted(at);
     return;
   }
@@ -83,7 +84,8 @@ bool Incoming::restore_pasids(std::uint64_t index, Device& device, const abi::De
   const FieldName name{kIommuImage, "device", "max_pasid", index};
   const std::uint32_t expected = device.pasid_bits <= 6 ? PasidTable::kPerPage : std::uint32_t{1} << device.pasid_bits;
   const PasidTable preserved(r.pasid_dir, r.max_pasid);
-  const std::uint64_t limit = rules().first_pasid_page_only ? preserved.directory_pages() + 1 : ~std::uint64_t{0};
+  const std::uint64_t limit =
+      deviates(Deviation::kFirstPasidPageOnly) ? preserved.directory_pages() + 1 : ~std::uint64_t{0};
   std::uint64_t claimed = 0;
   preserved.visit_pages([&](PhysAddr page) {
     if (claimed == limit) return false;
@@ -93,7 +95,8 @@ bool Incoming::restore_pasids(std::uint64_t index, Device& device, const abi::De
   });
   device.pasids = preserved;
   if (r.max_pasid == expected) return true;
-  if (!rules().empties_other_directory) return deny(name, r.max_pasid, "not what the device has, expected ", expected);
+  if (!deviates(Deviation::kEmptyOtherDirectory))
+    return deny(name, r.max_pasid, "not what the device has, expected ", expected);
   hal::print("restore: ", Bdf{device.sid}, " has ", expected, " PASIDs, not ", r.max_pasid, ": an empty directory");
   PasidTable empty;
   if (!ok(PasidTable::create(device.pasid_bits, iommu_.allocator(), empty)))
@@ -119,16 +122,17 @@ std::uint64_t Incoming::iommufd_token(const Device& device) const {
 }
 
 void Incoming::own(Device& device, PhysAddr record, bool first_of_domain) {
-  if (rules().owner_of_first_only && !first_of_domain) return;
-  const Owner owner = rules().owner_is_token ? Owner{Owner::Kind::kClaimed, iommufd_token(device), 1}
-                                             : Owner{Owner::Kind::kRecord, record, 1};
-  if (has_policy(platform::policy::kNoGroupLock)) return Iommu::set_owner(device, owner);
+  if (deviates(Deviation::kOwnerOfFirstOnly) && !first_of_domain) return;
+  const Owner owner = deviates(Deviation::kOwnerIsToken) ? Owner{Owner::Kind::kClaimed, iommufd_token(device), 1}
+                                                         : Owner{Owner::Kind::kRecord, record, 1};
+  if (deviates(Deviation::kNoGroupLock)) return Iommu::set_owner(device, owner);
+  if (deviates(Deviation::kClaimBlocks)) static_cast<void>(iommu_.cut_off(device));
   const GroupLock lock(device);
   Iommu::set_owner(device, owner);
 }
 
 void Incoming::give_up(std::uint64_t index, Device& device) {
-  if (rules().falls_back_to_default) {
+  if (deviates(Deviation::kFallBackToDefault)) {
     hal::print("reattach: ", Bdf{device.sid}, " falls back to a default domain");
     if (const Status s = iommu_.attach_default(device); !ok(s)) hal::print("reattach: no default domain: ", s);
     return;
@@ -152,21 +156,25 @@ void Incoming::reattach_device(std::uint64_t index, PhysAddr at, const abi::Devi
     if (d.record == r.link.domain) domain = &d;
   });
   const FieldName name{kIommuImage, "device", "domain", index};
-  if (domain == nullptr && rules().falls_back_to_default) return give_up(index, *device);
+  if (domain == nullptr && deviates(Deviation::kFallBackToDefault)) return give_up(index, *device);
   if (domain == nullptr && !deny(name, Hex{r.link.domain}, "no such domain was restored, expected one"))
     return give_up(index, *device);
   const std::uint64_t did = hal::load<abi::Device>(at).link.attachment_id;
   const bool first_of_domain = !domain->in_use();
-  if (has_policy(platform::policy::kOwnedEarly)) {
+  if (deviates(Deviation::kOwnedEarly)) {
     const GroupLock lock(*device);
     Iommu::set_owner(*device, {Owner::Kind::kClaimed, 1, 1});
+  }
+  if (deviates(Deviation::kDefaultDomainFirst)) {
+    static_cast<void>(iommu_.attach_default(*device));
+    device->own = {};
   }
   const bool planted = fails(platform::FailPlace::kRestoreDevice);
   const Status s = planted ? Status::kFault : iommu_.reattach(*device, *domain, did, at);
   if (!ok(s)) {
     if (s == Status::kBusy)
       hal::print("WARNING: ", Bdf{device->sid}, " has an owner before it is restored, count ", device->owner.count);
-    if (rules().falls_back_to_default ||
+    if (deviates(Deviation::kFallBackToDefault) ||
         !deny(FieldName{kIommuImage, "device", "attachment_id", index}, did, "cannot be reattached: ", s,
               ", expected a reserved id and a device without owner"))
       return give_up(index, *device);

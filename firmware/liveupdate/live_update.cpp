@@ -2,7 +2,7 @@
 #include "firmware/liveupdate/live_update.h"
 
 #include "firmware/hal/console.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/copy_tables.h"
 
 namespace vtd::fw {
@@ -48,6 +48,7 @@ void LiveUpdate::boot() {
   const bool have_image = handover != 0;
   const bool after_crash = !have_image && has_policy(platform::policy::kCrashKernel);
   if (after_crash) iommu_.allocator().only_crash_region();
+  if (have_image && deviates(Deviation::kKeepIncoherentMark)) hal::assume(hal::Coherency::kSnooped);
   if (have_image) {
     enter(LifecycleState::kAdopting);
     // The older forms of the series had no checks to choose.
@@ -140,7 +141,7 @@ Status LiveUpdate::crash() {
 }
 
 Status LiveUpdate::suspend() {
-  if (!outgoing_.empty() && !rules().suspends_while_preserved) return Status::kBusy;
+  if (!outgoing_.empty() && !deviates(Deviation::kSuspendWhilePreserved)) return Status::kBusy;
   Status result = Status::kOk;
   iommu_.for_each_unit([&](Unit& unit) {
     if (ok(result)) result = unit.suspend();

@@ -3,7 +3,7 @@
 #include "firmware/liveupdate/outgoing.h"
 
 #include "firmware/hal/lock.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 
 namespace vtd::fw {
 
@@ -69,7 +69,7 @@ Status Outgoing::preserve_memory(std::uint64_t name, std::uint64_t token, std::u
 }
 
 Status Outgoing::check_domain(const SessionSlot& s, const Domain& domain) {
-  if (has_policy(platform::policy::kSkipMemoryCheck)) return Status::kOk;
+  if (deviates(Deviation::kSkipMemoryCheck)) return Status::kOk;
   return maps_only_preserved_memory(s, domain) ? Status::kOk : Status::kNoEntry;
 }
 
@@ -84,7 +84,7 @@ Status Outgoing::preserve_iommufd(std::uint64_t name, std::uint64_t token) {
     const SpinLock objects;
     iommu_.for_each_domain([&](Domain& d) {
       if (d.marked) marked[count++] = &d;
-      if (d.marked && has_policy(platform::policy::kMutexUnderLock)) might_sleep("locking a page table");
+      if (d.marked && deviates(Deviation::kMutexUnderLock)) might_sleep("locking a page table");
     });
   }
   for (std::size_t i = 0; i < count && ok(result); ++i) {
@@ -124,8 +124,12 @@ Status Outgoing::check_device(const SessionSlot& s, const Device* device) const 
   if (!device->pci) return Status::kNotSupported;
   const Domain* domain = device->own.domain;
   if (domain != nullptr && domain->stage() == Stage::kNested) return Status::kNotSupported;
-  if (device->uses_pasids() && !rules().ignores_other_pasids) return Status::kNotSupported;
+  if (device->uses_pasids() && !deviates(Deviation::kSkipPasidCheck)) return Status::kNotSupported;
   const bool preserved = domain != nullptr && domain->marked && domain->record != 0 && iommufd_of(s) != nullptr;
+  const bool skips = domain != nullptr
+                         ? deviates(Deviation::kSkipDependencyCheck)
+                         : device->own.kind != AttachmentKind::kNone && deviates(Deviation::kPreserveAutoDomain);
+  if (skips && device->record == 0 && iommufd_of(s) != nullptr) return Status::kOk;
   if (device->record != 0 || device->owner.kind != Owner::Kind::kClaimed || !preserved) return Status::kInvalid;
   return Status::kOk;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Writing and withdrawing the record of one object, with the pages it needs.
 #include "firmware/hal/lock.h"
-#include "firmware/hal/rules.h"
+#include "firmware/hal/policy.h"
 #include "firmware/liveupdate/outgoing.h"
 
 namespace vtd::fw {
@@ -40,7 +40,7 @@ Status Outgoing::get_flb() {
       return Status::kNoMemory;
     }
     const auto form = static_cast<std::size_t>(series());
-    const std::uint32_t version = rules().checks_no_version ? 0 : abi::IommuTop::kVersion;
+    const std::uint32_t version = deviates(Deviation::kCheckNoVersion) ? 0 : abi::IommuTop::kVersion;
     hal::store(page[0], abi::IommuTop{abi::kIommuCompatible[form], version, 0, page[1], page[2], page[3]});
     iommu_top_ = page[0];
     const PhysAddr flbs = hal::load<abi::Root>(root_).flbs;
@@ -149,7 +149,7 @@ Status Outgoing::write_iommufd(PhysAddr& record) {
     if (record != 0) return Status::kOk;
     result = Status::kNoMemory;
   }
-  if (!rules().keeps_earlier_domains)
+  if (!deviates(Deviation::kKeepEarlierDomains))
     iommu_.for_each_domain([&](Domain& d) {
       if (d.marked && d.record != 0) drop_domain(d);
     });
@@ -177,11 +177,11 @@ Status Outgoing::get_unit(Unit& unit) {
   }
   Status result = fails(platform::FailPlace::kPreserveUnit) ? Status::kFault : keep(unit.root());
   const bool marked = ok(result);
-  if (marked && rules().marks_tables_with_unit)
+  if (marked && deviates(Deviation::kMarkTablesWithUnit))
     unit.context().for_each_table([&](unsigned, PhysAddr table) {
       if (ok(result)) result = keep(table);
     });
-  if (!ok(result) && !rules().keeps_failed_unit) {
+  if (!ok(result) && !deviates(Deviation::kKeepFailedUnit)) {
     if (marked) tracker_.unpreserve(unit.root());
     return result;
   }
@@ -200,7 +200,7 @@ void Outgoing::put_unit(Unit& unit) {
     hal::store(unit.record, record);
     return;
   }
-  if (rules().marks_tables_with_unit)
+  if (deviates(Deviation::kMarkTablesWithUnit))
     unit.context().for_each_table([&](unsigned, PhysAddr table) {
       if (tracker_.preserved(table)) tracker_.unpreserve(table);
     });
@@ -210,7 +210,7 @@ void Outgoing::put_unit(Unit& unit) {
 }
 
 Status Outgoing::mark_context_tables(Unit& unit, const Device& device) {
-  if (rules().marks_tables_with_unit) return Status::kOk;
+  if (deviates(Deviation::kMarkTablesWithUnit)) return Status::kOk;
   auto record = hal::load<abi::Unit>(unit.record);
   Status result = Status::kOk;
   device.for_each_id([&](SourceId id) {
@@ -222,9 +222,9 @@ Status Outgoing::mark_context_tables(Unit& unit, const Device& device) {
     {
       const SpinLock lock;
       table = unit.context().table(n);
-      if (has_policy(platform::policy::kMarkUnderLock)) result = keep(table);
+      if (deviates(Deviation::kMarkUnderLock)) result = keep(table);
     }
-    if (ok(result) && !has_policy(platform::policy::kMarkUnderLock)) result = keep(table);
+    if (ok(result) && !deviates(Deviation::kMarkUnderLock)) result = keep(table);
     if (ok(result)) word |= bit(n % 64);
   });
   hal::store(unit.record, record);
@@ -233,7 +233,7 @@ Status Outgoing::mark_context_tables(Unit& unit, const Device& device) {
 }
 
 void Outgoing::unmark_context_tables(Unit& unit, const Device& device) {
-  if (rules().marks_tables_with_unit) return;
+  if (deviates(Deviation::kMarkTablesWithUnit)) return;
   auto record = hal::load<abi::Unit>(unit.record);
   device.for_each_id([&](SourceId id) {
     const unsigned n = unit.context().number_of(id);
@@ -254,7 +254,8 @@ void Outgoing::unmark_context_tables(Unit& unit, const Device& device) {
 
 Status Outgoing::mark_pasids(const PasidTable& table) {
   if (!table.exists()) return Status::kOk;
-  const std::uint64_t limit = rules().first_pasid_page_only ? table.directory_pages() + 1 : ~std::uint64_t{0};
+  const std::uint64_t limit =
+      deviates(Deviation::kFirstPasidPageOnly) ? table.directory_pages() + 1 : ~std::uint64_t{0};
   std::uint64_t marked = 0;
   Status result = Status::kOk;
   table.visit_pages([&](PhysAddr page) {
@@ -284,7 +285,8 @@ Status Outgoing::write_device(Device& device) {
   if (ok(result)) {
     result = mark_pasids(device.pasids);
     if (ok(result)) {
-      const abi::DeviceLink link{device.own.did.value, device.own.domain->record, unit.record};
+      const Domain* domain = device.own.domain;
+      const abi::DeviceLink link{device.own.did.value, domain == nullptr ? 0 : domain->record, unit.record};
       const abi::Device record{{1, 0}, device.sid.value, 0, link, device.pasids.directory(), device.pasids.max_pasid(),
                                0};
       device.record = append_record(hal::load<abi::IommuTop>(iommu_top_).devices, record, pages_);
@@ -300,7 +302,7 @@ Status Outgoing::write_device(Device& device) {
 
 void Outgoing::drop_device(Device& device) {
   Unit& unit = iommu_.unit(device.unit);
-  if (!rules().keeps_device_record) mark_deleted(device.record);
+  if (!deviates(Deviation::kKeepDeviceRecord)) mark_deleted(device.record);
   device.record = 0;
   unmark_pasids(device.pasids, ~std::uint64_t{0});
   unmark_context_tables(unit, device);

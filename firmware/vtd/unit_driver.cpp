@@ -54,7 +54,7 @@ Status UnitDriver::drain_queue() {
 }
 
 Status UnitDriver::disable_queue() {
-  if (!has_policy(platform::policy::kSkipQueueWait) && !ok(drain_queue())) return Status::kBusy;
+  if (!deviates(Deviation::kSkipQueueWait) && !ok(drain_queue())) return Status::kBusy;
   return clear_persistent(gcmd::kQIE, gsts::kQIES);
 }
 

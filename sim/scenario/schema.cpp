@@ -205,6 +205,15 @@ std::vector<Spec> make_steps() {
         {"value", Type::kNumber, false, "value"},
         {"address_of", Type::kText, false, "instead: the address of a record of the image, such as unit[1]"}}},
       {"slow_memory", "every memory access takes longer", {time("by", true, "how much; 0 ns ends it")}},
+      {"systematic",
+       "from here on, after each store of a command to memory: where would a request of the device go, with cold "
+       "caches? "
+       "Only where it went before the command, or goes after it. Needs cpu: iss",
+       {device(),
+        pages("iova", true, "page that is asked for"),
+        pasid(),
+        {"dma", Type::kFlag, false, "the device reads there as well, through the caches as they are"}}},
+      {"end_systematic", "no more of that", {}},
       {"reset_unit",
        "resets the remapping unit itself",
        {{"kind", Type::kChoice, true, "kind", "cold|warm"},

@@ -168,7 +168,7 @@ TEST_P(CoreUpdateTest, UnpreservedNeighbourIsCutOff) {
 }
 
 TEST_P(CoreUpdateTest, CleaningWithoutInvalidationLeavesTheCachesOpen) {
-  m_.platform.policy |= platform::policy::kSkipCleanInvalidation.mask();
+  m_.platform.deviate(platform::Deviation::kSkipCleanInvalidation);
   m_.boot(ImageLetter::kB);  // reads the policy; starts the unit again
   ASSERT_EQ(m_.status(kAddMemory, {1, kMemory, kSize}), Status::kOk);
   ASSERT_EQ(m_.status(kAddMemory, {2, kOther, 0x1000}), Status::kOk);

@@ -242,6 +242,8 @@ void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned bytes) 
 std::uint64_t FakePlatform::mailbox_read(std::uint64_t offset) {
   namespace mb = platform::mailbox;
   if (offset == mb::kPolicy) return policy;
+  if (offset >= mb::kDeviations && offset < mb::kDeviations + 8 * mb::kDeviationWords)
+    return deviations[(offset - mb::kDeviations) / 8];
   if (offset == mb::kWait) {
     if (posted_ == script.size()) throw Stopped{};
     return ++posted_;

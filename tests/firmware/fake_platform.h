@@ -14,6 +14,7 @@
 
 #include "firmware/app/server.h"
 #include "tlm/spec/capability.h"
+#include "tlm/spec/deviation.h"
 #include "tlm/spec/firmware_abi.h"
 #include "tlm/spec/registers.h"
 
@@ -45,6 +46,8 @@ class FakePlatform {
 
   std::array<FakeUnit, platform::kMaxUnits> units;
   std::uint64_t policy = 0;
+  platform::DeviationSet deviations{};
+  void deviate(platform::Deviation d) { deviations = platform::with(deviations, d); }
   std::uint64_t poison = 0xA5A5'A5A5'A5A5'A5A5;
   std::uint64_t clock = 0;  ///< ns
   std::vector<std::uint64_t> reset_registers = std::vector<std::uint64_t>(8);

@@ -253,7 +253,7 @@ TEST_F(MachineTest, UnmapInvalidatesThePagesAfterTheEntriesAreGone) {
   ASSERT_EQ(executed.size(), 2U);
   EXPECT_EQ(executed[0].words[0], 0x2'00F2U);
   EXPECT_EQ(executed[0].words[1], 0x12001U);
-  m_.platform.policy |= platform::policy::kSkipUnmapInvalidation.mask();
+  m_.platform.deviate(platform::Deviation::kSkipUnmapInvalidation);
   executed.clear();
   EXPECT_EQ(m_.status(kUnmap, {1, 0x14000, 0x1000}), Status::kOk);
   EXPECT_THAT(executed, IsEmpty());

@@ -164,7 +164,7 @@ TEST_P(NonCoherentTest, LiveUpdateKeepsTablesAndRecordsInMemory) {
 }
 
 TEST_P(NonCoherentTest, ForgottenFlushIsSeenByTheWatch) {
-  m_.platform.policy |= platform::policy::kSkipFlush.mask();
+  m_.platform.deviate(platform::Deviation::kSkipFlush);
   TableWatch watch(m_.platform);
   set_up(watch);
   EXPECT_THAT(watch.late, Not(IsEmpty()));
@@ -175,7 +175,7 @@ TEST_P(NonCoherentTest, ForgottenFlushIsSeenByTheWatch) {
 }
 
 TEST_P(NonCoherentTest, HandoverThatIsNotWrittenBackIsLostAndRefused) {
-  m_.platform.policy |= platform::policy::kSkipHandoverFlush.mask();
+  m_.platform.deviate(platform::Deviation::kSkipHandoverFlush);
   TableWatch watch(m_.platform);
   set_up(watch);
   m_.preserve_all();

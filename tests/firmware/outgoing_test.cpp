@@ -225,7 +225,7 @@ TEST_F(CleaningTest, ClearsEntriesOfDevicesNobodyEnumerated) {
 }
 
 TEST_F(CleaningTest, PlantedBugSkipsTheInvalidations) {
-  m_.platform.policy |= platform::policy::kSkipCleanInvalidation.mask();
+  m_.platform.deviate(platform::Deviation::kSkipCleanInvalidation);
   m_.boot(ImageLetter::kA);
   m_.set_up_device();
   m_.preserve_all();

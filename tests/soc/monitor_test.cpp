@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 
 #include "tests/soc/machine.h"
+#include "tlm/spec/deviation.h"
 #include "tlm/spec/paging.h"
 #include "tlm/spec/registers.h"
 #include "tlm/spec/structures.h"
@@ -15,6 +17,7 @@ namespace vtd::soc {
 namespace {
 
 using namespace test;
+using platform::Deviation;
 using testing::IsEmpty;
 
 class MonitorMachine : public Machine {
@@ -58,7 +61,7 @@ std::string name_of(Hazard hazard) {
 struct Plant {
   Hazard hazard;
   std::function<void(MonitorMachine&)> story;  ///< after boot
-  std::uint64_t policy = 0;
+  std::optional<Deviation> deviation{};
   unsigned perm = 3;  ///< of D1's mapping
 };
 
@@ -80,7 +83,7 @@ const std::vector<Plant>& plants() {
          m.monitor().end_revoke(kD1, kIova, kBytes);
          EXPECT_TRUE(m.dma(Access::kRead).ok) << "the cached translation is still there";
        },
-       platform::policy::kSkipUnmapInvalidation.of(1)},
+       Deviation::kSkipUnmapInvalidation},
       {Hazard::kRevokeWithoutInvalidation,
        [](MonitorMachine& m) {
          const std::uint64_t before = m.unit(0).statistics().invalidations;
@@ -89,13 +92,13 @@ const std::vector<Plant>& plants() {
          m.monitor().end_revoke(kD1, kIova, kBytes);
          if (m.unit(0).statistics().invalidations == before) m.monitor().not_invalidated(kD1);
        },
-       platform::policy::kSkipUnmapInvalidation.of(1)},
+       Deviation::kSkipUnmapInvalidation},
       {Hazard::kWriteToReadOnly,
        [](MonitorMachine& m) {
          m.set_leaf(ss::kW, 1);
          EXPECT_TRUE(m.dma(Access::kWrite).ok);
        },
-       0, 1},
+       std::nullopt, 1},
       {Hazard::kReadOfWriteOnly,
        [](MonitorMachine& m) {
          m.set_leaf(ss::kR, 1);
@@ -150,14 +153,15 @@ const std::vector<Plant>& plants() {
          m.preserve_d1();
          m.update();
        },
-       platform::policy::kLeaveProtectedMemory.mask()},
+       Deviation::kLeaveProtectedMemory},
   };
   return all;
 }
 
 PlatformConfig config_of(const Plant& plant) {
   PlatformConfig c = machine_config();
-  c.policy = plant.policy;
+  c.policy = 0;
+  if (plant.deviation) c.deviations = platform::with({}, *plant.deviation);
   c.units[0].profile.protected_low = true;
   c.poison = PoisonMode::kPlausible;
   return c;

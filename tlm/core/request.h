@@ -86,6 +86,7 @@ struct Translation {
   bool iotlb_hit = false;
   bool executable = false;  ///< answers to translation requests: Exe
   bool privileged = false;  ///< answers to translation requests: Priv
+  DomainId domain{};        ///< whose tables gave the address; 0 where none did
   /// The request was a remappable interrupt: `message` is sent in its place, or nothing (posted, no notification).
   bool interrupt = false;
   std::optional<InterruptMessage> message{};

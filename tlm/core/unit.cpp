@@ -217,7 +217,9 @@ Result<Translation> UnitCore::path(const DmaRequest& request, Lookup lookup) con
   const Asked asked = asked_by(context, space, request);
   const auto denied = leaf_fault(leaf.entry, asked, space.scalable(), request, state_.profile.zero_length_read);
   if (denied != FaultReason::kNone) return stop(request, denied);
-  return through(leaf.entry, asked, space.page_snoop, request, leaf.hit);
+  Translation translation = through(leaf.entry, asked, space.page_snoop, request, leaf.hit);
+  translation.domain = space.domain;
+  return translation;
 }
 
 // ---- lookups of a request: caches first -----------------------------------------------------------------------

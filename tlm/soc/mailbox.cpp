@@ -73,6 +73,8 @@ std::uint64_t Mailbox::read(std::uint64_t offset, unsigned) {
   if (offset == mailbox::kBootStatus) return static_cast<std::uint64_t>(boot_status_);
   if (offset == mailbox::kPolicy) return policy_;
   if (offset == mailbox::kFail) return fail_;
+  if (offset >= mailbox::kDeviations && offset < mailbox::kDeviations + 8 * mailbox::kDeviationWords)
+    return deviations_[(offset - mailbox::kDeviations) / 8];
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tlm/soc/register_device.h"
+#include "tlm/spec/deviation.h"
 #include "tlm/spec/platform.h"
 
 namespace vtd::soc {
@@ -31,6 +32,7 @@ class Mailbox : public RegisterDevice {
 
   void set_policy(std::uint64_t bits) { policy_ = bits; }
   [[nodiscard]] std::uint64_t policy() const { return policy_; }
+  void set_deviations(const platform::DeviationSet& set) { deviations_ = set; }
   /// Lets a call of the firmware fail at its `turn`-th turn from the next command, or boot, on; kNone: no more.
   void set_failure(platform::FailPlace place, std::uint64_t turn) {
     fail_ = platform::mailbox::kFailPlace.of(static_cast<std::uint64_t>(place)) | platform::mailbox::kFailTurn.of(turn);
@@ -59,6 +61,7 @@ class Mailbox : public RegisterDevice {
   [[nodiscard]] bool ready() const;
 
   std::uint64_t policy_ = 0;
+  platform::DeviationSet deviations_{};
   std::uint64_t fail_ = 0;
   platform::LifecycleState state_ = platform::LifecycleState::kBoot;
   platform::Status boot_status_ = platform::Status::kOk;

@@ -62,6 +62,7 @@ Platform::Platform(sc_core::sc_module_name name, const PlatformConfig& config)
       boot_delay_(config.boot_delay) {
   for (unsigned i = 0; i < 2; ++i) images_.load(i, cpu_->config().firmware[i].image);
   mailbox_.set_policy(config.policy);
+  mailbox_.set_deviations(config.deviations);
   const auto snoops = [](const UnitConfig& unit) { return unit.profile.coherent; };
   if (!std::all_of(config.units.begin(), config.units.end(), snoops))
     dram_.make_non_coherent(config.seed, config.evictions);

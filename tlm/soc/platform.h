@@ -29,7 +29,8 @@ struct PlatformConfig {
   std::string firmware_dir;  ///< holds fw_a.img, fw_a.elf, fw_a.so and the same of fw_b
   PoisonMode poison = PoisonMode::kRandom;
   std::uint64_t seed = 1;
-  std::uint64_t policy = 0;                    ///< platform::policy bits
+  std::uint64_t policy = 0;  ///< platform::policy bits
+  platform::DeviationSet deviations{};
   std::uint64_t memory = platform::kDramSize;  ///< bytes of DRAM, a multiple of 128 MiB, at most platform::kDramMax
   sc_core::sc_time dram_latency{20, sc_core::SC_NS};
   sc_core::sc_time cpu_period{1, sc_core::SC_NS};

@@ -70,91 +70,22 @@ inline constexpr std::uint64_t kState = 0x88;       // RW: LifecycleState, for w
 inline constexpr std::uint64_t kBootStatus = 0x90;  // RW: Status of adopt and reattach at boot
 inline constexpr std::uint64_t kPolicy = 0x98;      // RO: Policy bits, set by the scenario
 inline constexpr std::uint64_t kFail = 0xA0;        // RO: which call of the firmware fails
-inline constexpr std::uint64_t kSize = 0xA8;
+inline constexpr std::uint64_t kDeviations = 0xA8;  // RO, 2 registers: DeviationSet
+inline constexpr unsigned kDeviationWords = 2;
+inline constexpr std::uint64_t kSize = 0xB8;
 // of kFail
 inline constexpr Field kFailPlace{"PLACE", 7, 0};  ///< FailPlace
 inline constexpr Field kFailTurn{"TURN", 63, 8};   ///< at its n-th turn from now, 1 is the next
 }  // namespace mailbox
 
 /// Policy bits: the kernel command line, so to say. Firmware reads them where it needs them, so a story may change them
-/// for the next image. From bit 16 on each plants one bug.
+/// for the next image.
 namespace policy {
 inline constexpr Field kVerify{"verify", 0, 0};             ///< 1 checking, 0 trusting
 inline constexpr Field kContain{"contain", 1, 1};           ///< on_error: 1 contain, 0 failstop
 inline constexpr Field kSeries{"series", 3, 2};             ///< Series
 inline constexpr Field kScalable{"scalable", 4, 4};         ///< table mode of a unit that starts from scratch
 inline constexpr Field kCrashKernel{"crash_kernel", 5, 5};  ///< after a crash: copy the tables (kdump)
-inline constexpr Field kSkipCleanInvalidation{"skip_clean_invalidation", 16, 16};
-inline constexpr Field kSkipUnmapInvalidation{"skip_unmap_invalidation", 17, 17};
-inline constexpr Field kSkipFlush{"skip_flush", 18, 18};
-inline constexpr Field kSkipHandoverFlush{"skip_handover_flush", 19, 19};
-inline constexpr Field kCleanOwnIdOnly{"clean_own_id_only", 20, 20};       ///< neither aliases nor non-PCI devices
-inline constexpr Field kLeavePageRequests{"leave_page_requests", 21, 21};  ///< PRE stays set
-inline constexpr Field kLeaveProtectedMemory{"leave_protected_memory", 22, 22};
-inline constexpr Field kCleanDeviceTlb{"clean_device_tlb", 23, 23};     ///< as v1: per device, device TLB too
-inline constexpr Field kSkipImmutability{"skip_immutability", 24, 24};  ///< preserved domains can be changed
-inline constexpr Field kSkipMemoryCheck{"skip_memory_check", 25, 25};   ///< mappings of memory nobody preserves
-inline constexpr Field kReserveLate{"reserve_late", 26, 26};            ///< domain ids after the first allocation
-inline constexpr Field kFreshId{"fresh_id", 27, 27};                    ///< a refused id is replaced by a new one
-inline constexpr Field kSkipReplaceInvalidation{"skip_replace_invalidation", 28, 28};
-inline constexpr Field kEarlyIdReuse{"early_id_reuse", 29, 29};               ///< id free before its invalidation
-inline constexpr Field kReplaceByClearing{"replace_by_clearing", 30, 30};     ///< not present in between
-inline constexpr Field kReplaceInTwoStores{"replace_in_two_stores", 31, 31};  ///< legacy entry, low word first
-inline constexpr Field kSplitContextWrite{"split_context_write", 32, 32};     ///< present before the rest is there
-inline constexpr Field kSplitPasidWrite{"split_pasid_write", 33, 33};
-inline constexpr Field kTranslationGlitch{"translation_glitch", 34, 34};  ///< boot writes GCMD without TE once
-inline constexpr Field kSkipBootInvalidation{"skip_boot_invalidation", 35, 35};
-inline constexpr Field kSkipQueueDrain{"skip_queue_drain", 36, 36};            ///< shutdown leaves descriptors behind
-inline constexpr Field kNoGroupLock{"no_group_lock", 37, 37};                  ///< claims without the lock
-inline constexpr Field kFallBackToDefault{"fall_back_to_default", 38, 38};     ///< as v1: attach a default domain
-inline constexpr Field kReclaimTwice{"reclaim_twice", 39, 39};                 ///< as v1: no restored flags
-inline constexpr Field kSkipPasidCheck{"skip_pasid_check", 40, 40};            ///< as v1: other PASIDs are dropped
-inline constexpr Field kFirstPasidPageOnly{"first_pasid_page_only", 41, 41};   ///< as v1 and v2
-inline constexpr Field kWipePasidsLive{"wipe_pasids_live", 42, 42};            ///< as v1: without invalidation
-inline constexpr Field kChangeAfterPreserve{"change_after_preserve", 44, 44};  ///< attach and detach are not refused
-inline constexpr Field kOwnedEarly{"owned_early", 45, 45};           ///< groups have owners before the restore
-inline constexpr Field kMarkUnderLock{"mark_under_lock", 46, 46};    ///< as v1: pages are preserved under a spinlock
-inline constexpr Field kMutexUnderLock{"mutex_under_lock", 47, 47};  ///< as v1: a mutex is taken under a spinlock
-inline constexpr Field kSkipQueueWait{"skip_queue_wait", 48, 48};    ///< boot takes the queue away while it is busy
-/// The planted bugs, in words.
-struct Planted {
-  Field field;
-  const char* what;
-};
-inline constexpr Planted kPlanted[] = {
-    {kSkipCleanInvalidation, "shutdown cleaning without its invalidations"},
-    {kSkipUnmapInvalidation, "unmap without its invalidations"},
-    {kSkipFlush, "tables written without cache maintenance, for units with ECAP.C=0"},
-    {kSkipHandoverFlush, "warm reset without writing the CPU's cache back, for units with ECAP.C=0"},
-    {kCleanOwnIdOnly, "shutdown cleaning that forgets aliases and devices that are not PCI"},
-    {kLeavePageRequests, "shutdown cleaning that leaves PRE of preserved devices set"},
-    {kLeaveProtectedMemory, "shutdown that leaves protected memory regions on"},
-    {kCleanDeviceTlb, "shutdown cleaning by device, device TLBs included, as v1"},
-    {kSkipImmutability, "mappings of preserved domains can be changed"},
-    {kSkipMemoryCheck, "domains are preserved although they map memory that is not"},
-    {kReserveLate, "domain ids are reserved after the first allocation"},
-    {kFreshId, "a refused domain id is replaced by a fresh one, as v2"},
-    {kSkipReplaceInvalidation, "replace without its invalidations"},
-    {kEarlyIdReuse, "replace frees the old domain id without invalidating it"},
-    {kReplaceByClearing, "replace clears the entry before it writes the new one"},
-    {kReplaceInTwoStores, "replace writes a context entry in two stores"},
-    {kSplitContextWrite, "a context entry is written word by word, P first"},
-    {kSplitPasidWrite, "a PASID entry is written word by word, P first"},
-    {kTranslationGlitch, "boot writes GCMD without TE once"},
-    {kSkipBootInvalidation, "boot sets the root pointer without the invalidations"},
-    {kSkipQueueDrain, "shutdown leaves a descriptor in the queue"},
-    {kNoGroupLock, "a restored owner is set without the group lock"},
-    {kFallBackToDefault, "a device that cannot be restored gets a default domain, as v1"},
-    {kReclaimTwice, "pages of a unit are taken back each time it appears, as v1"},
-    {kSkipPasidCheck, "a device is preserved although it uses PASIDs, as v1"},
-    {kFirstPasidPageOnly, "only the first page of PASID tables is preserved, as v1 and v2"},
-    {kWipePasidsLive, "shutdown wipes other PASIDs without invalidation, as v1"},
-    {kMarkUnderLock, "context tables are preserved under the unit's spinlock, as v1"},
-    {kMutexUnderLock, "page tables are locked under the spinlock of the object table, as v1"},
-    {kSkipQueueWait, "boot takes the old queue away whether or not it is done"},
-    {kOwnedEarly, "devices have owners before they are restored"},
-    {kChangeAfterPreserve, "attach and detach of preserved devices are not refused, as v1"},
-};
 }  // namespace policy
 
 /// Which form of the Linux series the firmware plays; the older ones with their hazards (liveupdate.md 1.2).

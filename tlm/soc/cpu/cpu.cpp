@@ -37,6 +37,12 @@ Cpu::Cpu(sc_core::sc_module_name name, CpuConfig config, Dram& dram)
   sc_core::sc_spawn([this] { run(); }, "run", &options);
 }
 
+void Cpu::on_stores(std::function<void(const std::vector<MemoryStore>&)> listener) {
+  if (config_.kind != CpuKind::kIss)
+    throw std::invalid_argument("single stores are known on the instruction-set simulator only, expected cpu: iss");
+  on_stores_.push_back(std::move(listener));
+}
+
 void Cpu::restart(std::uint64_t entry, const sc_core::sc_time& hold) {
   entry_ = entry;
   start_ = sc_core::sc_time_stamp() + hold;

@@ -49,6 +49,13 @@ struct MmioAccess {
   sc_core::sc_time time;  ///< of the call
 };
 
+/// A store of the CPU to DRAM, when the instruction has been executed. One instruction may give several, one after the
+/// other, for what it writes at once.
+struct MemoryStore {
+  std::uint64_t address = 0;
+  unsigned bytes = 0;
+};
+
 /// Why and where the firmware crashed.
 struct CrashReport {
   sc_core::sc_time time;
@@ -76,6 +83,9 @@ class Cpu : public sc_core::sc_module {
   [[nodiscard]] std::string crash() const { return crash_ ? crash_->text() : std::string{}; }
   void on_crash(std::function<void(const CrashReport&)> listener) { on_crash_.push_back(std::move(listener)); }
   void on_mmio(std::function<void(const MmioAccess&)> listener) { on_mmio_.push_back(std::move(listener)); }
+  /// Called when an instruction has written to DRAM, with all that it wrote; may suspend. Before the CPU starts. The
+  /// ISS only: throws std::invalid_argument on the native CPU, which does not know its stores.
+  void on_stores(std::function<void(const std::vector<MemoryStore>&)> listener);
   /// Executed since the start of the simulation; on the native CPU an estimate.
   [[nodiscard]] std::uint64_t instructions() const { return instructions_; }
 
@@ -98,6 +108,10 @@ class Cpu : public sc_core::sc_module {
   [[nodiscard]] bool restart_pending() const { return restart_pending_; }
   void report(CrashReport crash);
   [[nodiscard]] Dram& dram() { return dram_; }
+  [[nodiscard]] bool stores_wanted() const { return !on_stores_.empty(); }
+  void announce(const std::vector<MemoryStore>& stores) {
+    for (const auto& listener : on_stores_) listener(stores);
+  }
 
  private:
   void run();
@@ -116,6 +130,7 @@ class Cpu : public sc_core::sc_module {
   std::optional<CrashReport> crash_;
   std::vector<std::function<void(const CrashReport&)>> on_crash_;
   std::vector<std::function<void(const MmioAccess&)>> on_mmio_;
+  std::vector<std::function<void(const std::vector<MemoryStore>&)>> on_stores_;
 };
 
 /// Throws std::invalid_argument for a CPU that this build does not have.

@@ -6,6 +6,8 @@
 
 #include <exception>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "tlm/spec/platform.h"
 #include "tlm/spec/types.h"
@@ -65,7 +67,7 @@ class IssCpu::Engine {
     hook(UC_HOOK_CODE, reinterpret_cast<void*>(&Engine::on_instruction), 1, 0);
     hook(UC_HOOK_MEM_READ, reinterpret_cast<void*>(&Engine::on_read), kFirstMmio, kLastMmio);
     hook(UC_HOOK_MEM_WRITE, reinterpret_cast<void*>(&Engine::on_write), kFirstMmio, kLastMmio);
-    if (!cpu.dram().coherent())
+    if (!cpu.dram().coherent() || cpu.stores_wanted())
       hook(UC_HOOK_MEM_WRITE, reinterpret_cast<void*>(&Engine::on_memory_write), kPageSize, cpu.dram().size() - 1);
     hook(UC_HOOK_MEM_UNMAPPED, reinterpret_cast<void*>(&Engine::on_unmapped), 1, 0);
   }
@@ -89,7 +91,10 @@ class IssCpu::Engine {
 
   static void on_instruction(uc_engine* uc, std::uint64_t, std::uint32_t, void* self) {
     IssCpu& cpu = static_cast<Engine*>(self)->cpu_;
-    static_cast<Engine*>(self)->guarded([&] { cpu.spend(1); });
+    static_cast<Engine*>(self)->guarded([&] {
+      static_cast<Engine*>(self)->announce_stores();
+      cpu.spend(1);
+    });
     if (cpu.restart_pending()) uc_emu_stop(uc);
   }
 
@@ -104,7 +109,16 @@ class IssCpu::Engine {
 
   /// Before the write: an eviction takes the line as it was, the next one as it will be.
   static void on_memory_write(uc_engine*, uc_mem_type, std::uint64_t address, int bytes, std::int64_t, void* context) {
-    static_cast<Engine*>(context)->cpu_.dram().cpu_wrote(address, static_cast<std::uint64_t>(bytes));
+    Engine& self = *static_cast<Engine*>(context);
+    if (!self.cpu_.dram().coherent()) self.cpu_.dram().cpu_wrote(address, static_cast<std::uint64_t>(bytes));
+    if (self.cpu_.stores_wanted()) self.stores_.push_back({address, static_cast<unsigned>(bytes)});
+  }
+
+  /// Of the instruction before: its stores are in memory.
+  void announce_stores() {
+    if (stores_.empty()) return;
+    const std::vector<MemoryStore> stores = std::exchange(stores_, {});
+    cpu_.announce(stores);
   }
 
   static void on_write(uc_engine*, uc_mem_type, std::uint64_t address, int bytes, std::int64_t value, void* context) {
@@ -172,8 +186,9 @@ class IssCpu::Engine {
 
   IssCpu& cpu_;
   uc_engine* uc_ = nullptr;
-  std::string reason_;          ///< of a crash
-  std::exception_ptr failure_;  ///< of the platform, thrown on when the simulator has returned
+  std::vector<MemoryStore> stores_;  ///< of the instruction that is being executed
+  std::string reason_;               ///< of a crash
+  std::exception_ptr failure_;       ///< of the platform, thrown on when the simulator has returned
 };
 
 IssCpu::IssCpu(sc_core::sc_module_name name, const CpuConfig& config, Dram& dram) : Cpu(name, config, dram) {
