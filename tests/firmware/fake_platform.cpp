@@ -341,6 +341,18 @@ Machine::Machine() {
   platform.policy = platform::policy::kVerify.of(1);
 }
 
+void Machine::make_scalable() {
+  namespace e = platform::endpoint;
+  for (FakeUnit& unit : platform.units) {
+    Profile& p = unit.profile;
+    p.scalable_mode = p.second_stage = p.first_stage = p.nesting = p.first_stage_5 = true;
+    p.pasid = p.device_tlb = p.page_requests = true;
+  }
+  platform.policy |= platform::policy::kScalable.mask();
+  platform.endpoint(kD1).id |= e::kAts.of(1) | e::kPri.of(1) | e::kPasidBits.of(20);
+  platform.endpoint(kD2).id |= e::kPasidBits.of(8);
+}
+
 void Machine::boot(ImageLetter image) {
   iommu_ = std::make_unique<Iommu>();
   live_update_ = std::make_unique<LiveUpdate>(*iommu_, image);

@@ -143,6 +143,9 @@ class Machine {
   Machine();
   FakePlatform platform;
 
+  /// Before boot: units with every stage, PASIDs, device TLBs and page requests; D1 has ATS, PRI and 20 bits of PASID,
+  /// D2 has 8 bits, D3 none.
+  void make_scalable();
   void boot(ImageLetter image);
   Server::Reply run(platform::Command command, std::initializer_list<std::uint64_t> args = {});
   Status status(platform::Command command, std::initializer_list<std::uint64_t> args = {}) {

@@ -29,14 +29,7 @@ class PasidTest : public ::testing::Test {
     static_assert(static_cast<std::uint64_t>(Stage::kSecond) == kSecond &&
                   static_cast<std::uint64_t>(Stage::kFirst) == kFirst &&
                   static_cast<std::uint64_t>(Stage::kNested) == kNested);
-    for (FakeUnit& unit : m_.platform.units) {
-      Profile& p = unit.profile;
-      p.scalable_mode = p.second_stage = p.first_stage = p.nesting = p.first_stage_5 = true;
-      p.pasid = p.device_tlb = p.page_requests = true;
-    }
-    m_.platform.policy |= platform::policy::kScalable.mask();
-    m_.platform.endpoint(kD1).id |= endpoint::kAts.of(1) | endpoint::kPri.of(1) | endpoint::kPasidBits.of(20);
-    m_.platform.endpoint(kD2).id |= endpoint::kPasidBits.of(8);
+    m_.make_scalable();
   }
   void boot() {
     m_.boot(ImageLetter::kA);
@@ -442,6 +435,92 @@ TEST_F(PasidTest, DomainIdIsFreeOnlyAfterTheLastAttachmentWithAnyPasid) {
   EXPECT_FALSE(unit().ids().reserved(id));
 }
 
+// ---- replace -------------------------------------------------------------------------------------------------
+
+/// What decides where a request goes: PGTT, and the tables that this PGTT walks.
+std::array<std::uint64_t, 5> walked(const std::vector<std::uint64_t>& words) {
+  const std::uint64_t pgtt = words.at(0) >> 6 & 7;
+  const bool second = pgtt == 2 || pgtt == 3;
+  const bool first = pgtt == 1 || pgtt == 3;
+  return {words.at(0) & 1, pgtt, second ? words.at(0) & ~std::uint64_t{0x1C1} : 0, second ? words.at(0) >> 2 & 7 : 0,
+          first ? words.at(2) : 0};
+}
+
+TEST_F(PasidTest, ReplaceIsSeenAsTheOldEntryOrTheNewOneAndRefusedWhereItCannotBe) {
+  boot();
+  const auto hitless = [&](std::uint64_t from, std::uint64_t to) {
+    const auto parent = [](std::uint64_t d) { return d == 5 || d == 6 ? 1 : d == 7 ? 2 : 0; };
+    return from <= 2 || to <= 2 || parent(from) == parent(to);
+  };
+  unsigned done = 0;
+  for (std::uint64_t from = 1; from <= 7; ++from) {
+    for (std::uint64_t to = 1; to <= 7; ++to) {
+      if (to == from) continue;
+      const std::string pair = std::to_string(from) + " to " + std::to_string(to);
+      ASSERT_EQ(attach(kD1, from), Status::kOk) << pair;
+      const std::uint64_t old_id = did(from);
+      const std::uint64_t ids = unit().ids().taken();
+      const PhysAddr at = entry_at(kD1, 0);
+      std::vector<std::uint64_t> before;
+      for (unsigned i = 0; i < 8; ++i) before.push_back(m_.platform.read64(at + i * 8U));
+      static_cast<void>(take_invalidations());
+      const std::size_t wide = m_.platform.writes128.size();
+      EntryWatch watch(m_.platform, at, 64);
+      const Status s = m_.status(kReplace, {kD1.value, to});
+      if (!hitless(from, to)) {
+        EXPECT_EQ(s, Status::kNotSupported) << pair;
+        EXPECT_THAT(watch.states, IsEmpty()) << pair;
+        EXPECT_EQ(unit().ids().taken(), ids) << pair;
+        EXPECT_EQ(device(kD1).own.domain->id, from) << pair;
+      } else {
+        ++done;
+        ASSERT_EQ(s, Status::kOk) << pair;
+        EXPECT_EQ(m_.platform.writes128.size() - wide, watch.states.size()) << pair << ": a store of 64 bits";
+        for (const auto& state : watch.states)
+          EXPECT_TRUE(walked(state) == walked(before) || walked(state) == walked(watch.states.back())) << pair;
+        const auto after = entry(kD1, 0);
+        EXPECT_EQ(after.at(1), did(to)) << pair;
+        EXPECT_EQ(after.at(2) & kPointer, to <= 2 ? 0 : top(to)) << pair;
+        EXPECT_EQ(device(kD1).own.domain->id, to) << pair;
+        EXPECT_FALSE(unit().ids().reserved(old_id)) << pair;
+        const std::string id = std::to_string(old_id);
+        EXPECT_THAT(take_invalidations(),
+                    ElementsAre("pasid-cache pasid did " + id + " pasid 0",
+                                from <= 2 ? "iotlb domain did " + id : "pasid-iotlb pasid did " + id + " pasid 0",
+                                "device-tlb 0108 all"))
+            << pair;
+      }
+      ASSERT_EQ(detach(kD1), Status::kOk) << pair;
+    }
+  }
+  EXPECT_EQ(done, 26U);  // of 42 pairs; those between the three groups {3, 4}, {5, 6} and {7} are not
+}
+
+TEST_F(PasidTest, ReplaceIsRefusedWithTheReason) {
+  boot();
+  EXPECT_EQ(m_.status(kReplace, {kD1.value, 1}), Status::kInvalid);  // not attached
+  ASSERT_EQ(m_.status(kPassThrough, {kD2.value}), Status::kOk);
+  EXPECT_EQ(m_.status(kReplace, {kD2.value, 1}), Status::kInvalid);
+  ASSERT_EQ(attach(kD1, 1), Status::kOk);
+  EXPECT_EQ(m_.status(kReplace, {kD1.value, 1}), Status::kExists);
+  EXPECT_EQ(m_.status(kReplace, {kD1.value, 99}), Status::kNoEntry);
+  EXPECT_EQ(m_.status(kReplace, {0x0999, 1}), Status::kNoEntry);
+  m_.platform.units[0].stuck = true;  // the old id stays taken until nothing is cached under it
+  const std::uint64_t id = did(1);
+  EXPECT_EQ(m_.status(kReplace, {kD1.value, 2}), Status::kTimeout);
+  EXPECT_TRUE(unit().ids().reserved(id));
+}
+
+TEST_F(PasidTest, PlantedReplaceByClearingIsNotPresentInBetween) {
+  boot();
+  ASSERT_EQ(attach(kD1, 1), Status::kOk);
+  m_.platform.policy |= platform::policy::kReplaceByClearing.mask();
+  EntryWatch watch(m_.platform, entry_at(kD1, 0), 64);
+  ASSERT_EQ(m_.status(kReplace, {kD1.value, 2}), Status::kOk);
+  EXPECT_EQ(watch.states.front().at(0) & 1, 0U);
+  EXPECT_EQ(watch.states.back().at(0) & 1, 1U);
+}
+
 // ---- failures ------------------------------------------------------------------------------------------------
 
 /// A device whose requests carry two ids, its own and that of a bridge on another bus.
@@ -527,6 +606,26 @@ TEST_P(AliasTest, PassThroughThatFailsLeavesNothingThatTranslates) {
   }
   EXPECT_TRUE(failed);
   EXPECT_TRUE(translates(kBridge));
+}
+
+TEST_P(AliasTest, ReplaceChangesBothIdsInOneStoreEach) {
+  boot();
+  ASSERT_EQ(attach(kD2, 1), Status::kOk);
+  m_.platform.writes128.clear();
+  unsigned narrow = 0;
+  m_.platform.on_entry = [&](PhysAddr at) {
+    const bool entry = at == unit().context().entry_at(kD2) || at == unit().context().entry_at(kBridge);
+    narrow += entry && (m_.platform.writes128.empty() || m_.platform.writes128.back().at != at) ? 1 : 0;
+    EXPECT_TRUE(translates(kD2) && translates(kBridge));
+  };
+  ASSERT_EQ(m_.status(kReplace, {kD2.value, 2}), Status::kOk);
+  m_.platform.on_entry = nullptr;
+  EXPECT_EQ(narrow, 0U);
+  EXPECT_EQ(m_.platform.writes128.size(), 2U);  // two context entries, or two halves of one PASID entry
+  EXPECT_EQ(unit().context().low(kD2), unit().context().low(kBridge));
+  if (!GetParam()) {
+    EXPECT_EQ(unit().context().low(kBridge).words[0] & kPointer, top(2));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, AliasTest, ::testing::Bool(),
