@@ -13,6 +13,11 @@ bool held(const Device& d) {
 constexpr std::uint64_t code(auto value) {
   return static_cast<std::uint64_t>(value);
 }
+/// First and second stage are in two halves of a PASID entry, and a store changes one of them. Where both are walked
+/// before or after, in between nobody may walk the old one of the one under the new one of the other.
+bool hitless(const Domain& from, const Domain& to) {
+  return from.stage() == Stage::kSecond || to.stage() == Stage::kSecond || from.parent == to.parent;
+}
 }  // namespace
 
 // ---- domain ids ----------------------------------------------------------------------------------------------
@@ -67,7 +72,31 @@ Status Iommu::expose_tables(const Domain& nested) {
   Status result = Status::kOk;
   nested.table.visit(
       [&](PhysAddr page, unsigned) {
-        if (!parent.lookup(page)) result = parent.map({page, page, kPageSize, {true, true}, 1}, allocator_);
+        if (const auto there = parent.lookup(page); there && there->page + (page - there->iova) != page)
+          result = Status::kExists;
+        else if (!there && nested.parent->mutability != Mutability::kMutable)
+          result = Status::kBusy;
+        else if (!there)
+          result = parent.map({page, page, kPageSize, {true, true}, 1}, allocator_);
+        return ok(result);
+      },
+      [](const Leaf&) { return true; });
+  return result;
+}
+
+/// Before its tables are freed: whoever is attached to the parent must not reach them any more.
+Status Iommu::hide_tables(const Domain& nested) {
+  PageTable parent = nested.parent->table;
+  Status result = Status::kOk;
+  nested.table.visit(
+      [&](PhysAddr page, unsigned) {
+        if (const auto there = parent.lookup(page); !there || there->page != page) return true;
+        if (nested.parent->mutability != Mutability::kMutable) {
+          result = Status::kBusy;
+        } else {
+          parent.unmap(page, kPageSize);
+          result = invalidate_range(*nested.parent, page, kPageSize);
+        }
         return ok(result);
       },
       [](const Leaf&) { return true; });
@@ -166,6 +195,19 @@ Status Iommu::invalidate(const Device& device, const Attachment& a, Stage stage)
   return ok(result) ? invalidate_device_tlb(device, a.pasid) : result;
 }
 
+void Iommu::clear_entries(Device& device, const Attachment& a) {
+  Unit& unit = units_[device.unit];
+  if (unit.scalable())
+    device.pasids.clear(a.pasid);
+  else
+    device.for_each_id([&](SourceId id) { unit.clear_context_entry(id); });
+}
+
+Status Iommu::cut(Device& device, const Attachment& a) {
+  clear_entries(device, a);
+  return invalidate(device, a, a.domain == nullptr ? Stage::kSecond : a.domain->stage());
+}
+
 // ---- attach and detach ---------------------------------------------------------------------------------------
 
 Attachment* Iommu::slot(Device& device, std::uint64_t pasid) {
@@ -185,8 +227,10 @@ Status Iommu::check_attach(const Device& device, const Domain& domain, std::uint
   const Unit& unit = units_[device.unit];
   if (!unit.supports(domain.stage(), domain.table.levels())) return Status::kNotSupported;
   if (pasid == 0) return Status::kOk;
-  const bool can = unit.scalable() && ecap::kPASID.get(unit.driver().ecap()) != 0;
-  return can && pasid < bit(device.pasid_bits) ? Status::kOk : Status::kNotSupported;
+  const std::uint64_t ecap = unit.driver().ecap();
+  const bool can = unit.scalable() && ecap::kPASID.get(ecap) != 0;
+  const bool fits = pasid < bit(device.pasid_bits) && pasid < bit(static_cast<unsigned>(ecap::kPSS.get(ecap)) + 1);
+  return can && fits ? Status::kOk : Status::kNotSupported;
 }
 
 /// The entries of a device whose kernel crashed go, with everything cached of them: it is quiet now, or has been reset.
@@ -215,14 +259,18 @@ Status Iommu::attach(std::uint64_t sid, std::uint64_t domain_id, std::uint64_t p
   if (const Status s = clear_copied(*device); !ok(s)) return s;
   if (d->stage() == Stage::kNested)
     if (const Status s = expose_tables(*d); !ok(s)) return s;
-  if (const Status s = acquire_did(*d, device->unit); !ok(s)) return s;
-  const Attachment wanted{AttachmentKind::kDomain, d, d->uses[device->unit].did, static_cast<std::uint32_t>(pasid)};
-  if (const Status s = write_entries(*device, wanted); !ok(s)) {
-    if (s == Status::kNoMemory) drop_did(*d, device->unit);  // else the entry is live: its id stays in quarantine
-    return s;
-  }
-  *a = wanted;
-  return Status::kOk;
+  return bind(*device, *d, static_cast<std::uint32_t>(pasid), *a);
+}
+
+Status Iommu::bind(Device& device, Domain& d, std::uint32_t pasid, Attachment& out) {
+  if (const Status s = acquire_did(d, device.unit); !ok(s)) return s;
+  const Attachment wanted{AttachmentKind::kDomain, &d, d.uses[device.unit].did, pasid};
+  const Status s = write_entries(device, wanted);
+  if (ok(s))
+    out = wanted;
+  else if (ok(cut(device, wanted)))  // some entries may be live: if they cannot be cut, the id stays in quarantine
+    drop_did(d, device.unit);
+  return s;
 }
 
 Status Iommu::attach_pass_through(std::uint64_t sid) {
@@ -248,7 +296,10 @@ Status Iommu::attach_pass_through(std::uint64_t sid) {
       if (ok(result)) result = unit.set_context_entry(id, entry, allocator_);
     });
   }
-  if (!ok(result)) return result;
+  if (!ok(result)) {
+    static_cast<void>(cut(*device, wanted));  // the first failure is the one to report
+    return result;
+  }
   set_bus_master(*device, BusMaster::kOn);
   device->own = wanted;
   return Status::kOk;
@@ -260,13 +311,7 @@ Status Iommu::detach(std::uint64_t sid, std::uint64_t pasid) {
   if (held(*device)) return Status::kBusy;
   Attachment* a = slot(*device, pasid);
   if (a == nullptr || a->kind == AttachmentKind::kNone) return Status::kInvalid;
-  Unit& unit = units_[device->unit];
-  if (unit.scalable())
-    device->pasids.clear(a->pasid);
-  else
-    device->for_each_id([&](SourceId id) { unit.clear_context_entry(id); });
-  const Stage stage = a->domain == nullptr ? Stage::kSecond : a->domain->stage();
-  if (const Status s = invalidate(*device, *a, stage); !ok(s)) return s;
+  if (const Status s = cut(*device, *a); !ok(s)) return s;
   if (pasid == 0) set_device_features(*device, false);
   // Only now that nothing tagged with the id is cached may the id go.
   if (a->domain != nullptr) drop_did(*a->domain, device->unit);
@@ -298,19 +343,14 @@ Status Iommu::replace(std::uint64_t sid, std::uint64_t domain_id) {
   if (const Status s = check_attach(*device, *d, 0); !ok(s)) return s;
   if (device->own.kind != AttachmentKind::kDomain) return Status::kInvalid;
   if (device->own.domain == d) return Status::kExists;
+  if (!hitless(*device->own.domain, *d)) return Status::kNotSupported;
   if (d->stage() == Stage::kNested)
     if (const Status s = expose_tables(*d); !ok(s)) return s;
   if (const Status s = acquire_did(*d, device->unit); !ok(s)) return s;
   const Attachment old = device->own;
   const Stage stage = old.domain->stage();
-  Unit& unit = units_[device->unit];
-  if (deviates(Deviation::kReplaceByClearing)) {
-    if (unit.scalable())
-      device->pasids.clear(0);
-    else
-      device->for_each_id([&](SourceId id) { unit.clear_context_entry(id); });
-    if (const Status s = invalidate(*device, old, stage); !ok(s)) return s;
-  }
+  if (deviates(Deviation::kReplaceByClearing))
+    if (const Status s = cut(*device, old); !ok(s)) return s;
   device->own = {AttachmentKind::kDomain, d, d->uses[device->unit].did};
   if (const Status s = replace_entries(*device, device->own, stage); !ok(s)) return s;
   const bool forget = deviates(Deviation::kSkipReplaceInvalidation) || deviates(Deviation::kEarlyIdReuse);
@@ -345,10 +385,9 @@ Status Iommu::attach_default(Device& device) {
   const std::uint64_t id = kFirstNumber + device.sid.value;
   const unsigned levels = units_[device.unit].largest_levels();
   if (const Status s = create_domain({id, levels, code(Stage::kSecond), 0}); !ok(s)) return s;
-  Domain* d = domain(id);
-  if (const Status s = acquire_did(*d, device.unit); !ok(s)) return s;
-  device.own = {AttachmentKind::kDomain, d, d->uses[device.unit].did};
-  return write_entries(device, device.own);
+  const Status s = bind(device, *domain(id), 0, device.own);
+  if (!ok(s)) static_cast<void>(destroy_domain(id));  // unless it is still walked
+  return s;
 }
 
 Status Iommu::cut_off(const Device& device) {
@@ -359,10 +398,16 @@ Status Iommu::cut_off(const Device& device) {
 
 Status Iommu::block(Device& device) {
   set_bus_master(device, BusMaster::kOff);
-  if (Domain* d = device.own.domain; d != nullptr) --d->uses[device.unit].users;
+  const Status s = cut_off(device);
+  device.for_each_attachment([&](const Attachment& a) {
+    if (a.domain != nullptr) --a.domain->uses[device.unit].users;
+  });
   device.own = {};
+  device.with_pasid = {};
   device.record = 0;
-  return cut_off(device);
+  // What the PASID entries led to must not come back with the next attachment.
+  if (ok(s) && device.pasids.exists()) device.pasids.free(allocator_);
+  return s;
 }
 
 // ---- owners --------------------------------------------------------------------------------------------------

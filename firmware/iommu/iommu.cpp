@@ -145,6 +145,8 @@ Status Iommu::destroy_domain(std::uint64_t id) {
   if (d == nullptr) return Status::kNoEntry;
   if (d->in_use() || d->record != 0 || d->mutability == Mutability::kImmutable) return Status::kBusy;
   if (domains_.find([&](const Domain& other) { return other.parent == d; }) != nullptr) return Status::kBusy;
+  if (d->parent != nullptr)
+    if (const Status s = hide_tables(*d); !ok(s)) return s;
   const bool forgotten = d->mutability == Mutability::kFreeOnly && deviates(Deviation::kForgetTablePages);
   if (!forgotten) d->table.free_tables(allocator_);
   domains_.remove(*d);
@@ -156,8 +158,7 @@ Status Iommu::mark_domain(std::uint64_t id, std::uint64_t token) {
   if (d == nullptr) return Status::kNoEntry;
   if (d->mutability == Mutability::kFreeOnly || d->stage() == Stage::kNested) return Status::kInvalid;
   // What an iommufd brings over is settled when it is preserved (F28).
-  const auto preserved = [](const Domain& any) { return any.mutability == Mutability::kImmutable; };
-  if (domains_.find(preserved) != nullptr && !deviates(Deviation::kMarkAfterPreserve)) return Status::kBusy;
+  if (marks_settled_ && !deviates(Deviation::kMarkAfterPreserve)) return Status::kBusy;
   if (deviates(Deviation::kShortTokens)) token = static_cast<std::uint32_t>(token);
   if (const Domain* other = domain_of_token(token); other != nullptr && other != d) return Status::kAddrInUse;
   d->marked = true;
@@ -185,6 +186,15 @@ unsigned Iommu::largest_leaf(Stage stage) const {
   return level;
 }
 
+/// The domain itself, or nested over it: then it is cached under its own id, by addresses that `domain` does not know.
+bool Iommu::under(const Domain* any, const Domain& domain) {
+  return any != nullptr && (any == &domain || any->parent == &domain);
+}
+
+bool Iommu::walked_by(const Domain& domain, unsigned unit) {
+  return domains_.find([&](const Domain& d) { return under(&d, domain) && d.uses[unit].users != 0; }) != nullptr;
+}
+
 Status Iommu::invalidate_range(const Domain& domain, Iova iova, std::uint64_t size) {
   Status result = Status::kOk;
   if (domain.stage() == Stage::kSecond) {
@@ -193,10 +203,17 @@ Status Iommu::invalidate_range(const Domain& domain, Iova iova, std::uint64_t si
       UnitDriver& driver = units_[i].driver();
       result = driver.invalidate(covering(domain.uses[i].did, iova, size, driver.cap()));
     }
+    domains_.for_each([&](const Domain& nested) {
+      if (nested.parent != &domain) return;
+      for (unsigned i = 0; i < platform::kMaxUnits && ok(result); ++i)
+        if (nested.uses[i].users != 0)
+          result =
+              units_[i].driver().invalidate(IotlbInvalidation{IotlbGranularity::kDomain, nested.uses[i].did, 0, 0});
+    });
   }
   devices_.for_each([&](const Device& device) {
     device.for_each_attachment([&](const Attachment& a) {
-      if (!ok(result) || a.domain != &domain) return;
+      if (!ok(result) || !under(a.domain, domain)) return;
       UnitDriver& driver = units_[device.unit].driver();
       if (domain.stage() != Stage::kSecond) {
         const IotlbInvalidation block = covering(a.did, iova, size, driver.cap());
@@ -227,10 +244,13 @@ Status Iommu::map(const MapRequest& r) {
   const unsigned max_level = std::min(static_cast<unsigned>(r.max_level), largest_leaf(d->stage()));
   if (const Status s = d->table.map({r.iova, target, r.size, rights, max_level}, allocator_); !ok(s)) return s;
   if (d->stage() == Stage::kNested && d->in_use())
-    if (const Status s = expose_tables(*d); !ok(s)) return s;
+    if (const Status s = expose_tables(*d); !ok(s)) {
+      d->table.unmap(r.iova, r.size);
+      return s;
+    }
   bool caching_mode = false;
   for (unsigned i = 0; i < platform::kMaxUnits; ++i) {
-    if (d->uses[i].users == 0) continue;
+    if (!walked_by(*d, i)) continue;
     UnitDriver& driver = units_[i].driver();
     caching_mode = caching_mode || cap::kCM.get(driver.cap()) != 0;
     if (const Status s = driver.flush_write_buffer(); !ok(s)) return s;

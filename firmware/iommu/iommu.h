@@ -53,11 +53,13 @@ class Iommu {
     std::uint64_t domain, levels, stage, parent;
   };
   [[nodiscard]] Status create_domain(const DomainRequest& request);
-  /// kNoEntry; kBusy: attached, preserved, or somebody's parent.
+  /// kNoEntry; kBusy: attached, preserved, somebody's parent, or nested in a parent that is preserved.
   [[nodiscard]] Status destroy_domain(std::uint64_t id);
   /// To be preserved with the iommufd. kNoEntry; kInvalid: restored or nested; kAddrInUse: the token is
   /// taken; kBusy: the iommufd is preserved already.
   [[nodiscard]] Status mark_domain(std::uint64_t id, std::uint64_t token);
+  /// Said by whoever preserves the iommufd: no more marks until it is not preserved any more.
+  void settle_marks(bool settled) { marks_settled_ = settled; }
   /// Maps part of a memory file; into a nested domain, addresses of its parent (memory 0). kNoEntry: no such domain or
   /// file; kInvalid; kExists; kBusy: immutable; kNotSupported: restored domain.
   struct MapRequest {
@@ -71,14 +73,17 @@ class Iommu {
 
   // ---- attachments -----------------------------------------------------------------------------------------
   /// `pasid` 0: requests without. kNoEntry; kBusy: already attached or preserved; kNotSupported: the unit cannot walk
-  /// such tables, or the device has no such PASID; kNoMemory: no id or page.
+  /// such tables, or the device has no such PASID; kNoMemory: no id or page. Of a nested domain also kBusy: its parent
+  /// is preserved and does not map its tables; kExists: the parent maps something else there. No trace after a failure.
   [[nodiscard]] Status attach(std::uint64_t sid, std::uint64_t domain, std::uint64_t pasid);
   /// Identity domain, id 1. kBusy: attached or owned; kNotSupported: ECAP.PT = 0.
   [[nodiscard]] Status attach_pass_through(std::uint64_t sid);
   /// kNoEntry; kInvalid: not attached; kBusy: preserved.
   [[nodiscard]] Status detach(std::uint64_t sid, std::uint64_t pasid);
   /// Another domain for requests without PASID, hitless: each request sees the old translation or the new one. The old
-  /// id is free only when nothing tagged with it is cached any more. Errors as attach(); kInvalid: not attached.
+  /// id is free only when nothing tagged with it is cached any more. Errors as attach(); kInvalid: not attached;
+  /// kNotSupported also where no order of stores is hitless: between first-stage and nested, or nested under two
+  /// parents.
   [[nodiscard]] Status replace(std::uint64_t sid, std::uint64_t domain);
   /// Software links only: the hardware tables already say the same. kInvalid: id out of bounds or not reserved;
   /// kBusy: the device has an owner or an attachment.
@@ -120,7 +125,11 @@ class Iommu {
   void drop_did(Domain& domain, unsigned unit);
   [[nodiscard]] Attachment* slot(Device& device, std::uint64_t pasid);
   [[nodiscard]] Status check_attach(const Device& device, const Domain& domain, std::uint64_t pasid) const;
+  [[nodiscard]] Status bind(Device& device, Domain& domain, std::uint32_t pasid, Attachment& out);
   [[nodiscard]] Status expose_tables(const Domain& nested);
+  [[nodiscard]] Status hide_tables(const Domain& nested);
+  [[nodiscard]] bool walked_by(const Domain& domain, unsigned unit);
+  static bool under(const Domain* any, const Domain& domain);
   [[nodiscard]] ctx::Entry legacy_entry(const Device& device, const Domain& domain, DomainId did) const;
   [[nodiscard]] pasid::Entry pasid_entry(const Unit& unit, const Domain& domain, DomainId did) const;
   [[nodiscard]] Status write_entries(Device& device, const Attachment& attachment);
@@ -128,6 +137,9 @@ class Iommu {
   [[nodiscard]] Status write_context_entries(Device& device);
   [[nodiscard]] Status replace_entries(Device& device, const Attachment& now, Stage before);
   [[nodiscard]] Status clear_copied(Device& device);
+  void clear_entries(Device& device, const Attachment& attachment);
+  /// Entries cleared and everything cached of them invalidated.
+  [[nodiscard]] Status cut(Device& device, const Attachment& attachment);
   /// What is cached of an attachment, device TLB included.
   [[nodiscard]] Status invalidate(const Device& device, const Attachment& attachment, Stage stage);
   [[nodiscard]] Status invalidate_device_tlb(const Device& device, std::uint32_t pasid);
@@ -141,6 +153,7 @@ class Iommu {
   Pool<Device, platform::kMaxEndpoints> devices_;
   Pool<Domain, kMaxDomains> domains_;
   Pool<MemoryFile, kMaxMemoryFiles> memories_;
+  bool marks_settled_ = false;
 };
 
 }  // namespace vtd::fw

@@ -47,6 +47,7 @@ Status copy_tables(Iommu& iommu, Unit& unit, TableMode mode) {
   UnitDriver& driver = unit.driver();
   if (driver.table_mode() != mode) return Status::kInvalid;
   PageAllocator& allocator = iommu.allocator();
+  const PageAllocator before = allocator;
   const ContextMap old(driver.root_pointer(), mode);
   const ContextMap copy(allocator.allocate(), mode);
   if (copy.root() == 0) return Status::kNoMemory;
@@ -71,10 +72,19 @@ Status copy_tables(Iommu& iommu, Unit& unit, TableMode mode) {
     hal::flush(fresh, kPageSize);
     copy.set_table(n, fresh);
   });
-  if (!ok(result)) return result;
-  hal::print("kdump: unit ", Hex{driver.base()}, " copied context entries ", entries, ", domain ids ",
-             unit.ids().taken());
-  return unit.move_to(copy, allocator);
+  if (ok(result)) {
+    hal::print("kdump: unit ", Hex{driver.base()}, " copied context entries ", entries, ", domain ids ",
+               unit.ids().taken());
+    result = unit.move_to(copy, allocator);
+  }
+  if (!ok(result)) {  // the unit will be started from scratch, translation off first
+    allocator = before;
+    unit.ids().configure(unit.ids().count());
+    iommu.for_each_device([&](Device& d) {
+      if (&iommu.unit(d.unit) == &unit) d.copied = false;
+    });
+  }
+  return result;
 }
 
 }  // namespace vtd::fw

@@ -10,8 +10,8 @@
 
 namespace vtd::fw {
 
-/// Device records that are wrong, by index.
-using DeviceSet = std::array<std::uint64_t, platform::kMaxEndpoints / 64 + 1>;
+/// Device records that are wrong, by index; withdrawn records count.
+using DeviceSet = std::array<std::uint64_t, abi::kMaxArrayPages * abi::kCapacity<abi::Device> / 64 + 1>;
 
 /// What every policy demands: the root is there and of our version.
 void check_versions(PhysAddr root, const Tracker& tracker);

@@ -108,7 +108,7 @@ class Incoming {
   PhysAddr iommu_top_ = 0;  ///< its data
   abi::IommuTop top_{};
   std::array<PhysAddr, platform::kMaxUnits> unit_records_{};
-  std::array<std::uint64_t, platform::kMaxEndpoints / 64 + 1> contained_{};  ///< device records, by index
+  std::array<std::uint64_t, abi::kMaxArrayPages * abi::kCapacity<abi::Device> / 64 + 1> contained_{};  ///< DeviceSet
   std::uint64_t update_counter_ = 0;
   std::uint64_t pages_at_open_ = 0;
   Pool<PageTable, Iommu::kMaxDomains> failed_;  ///< tables of domains that could not be restored

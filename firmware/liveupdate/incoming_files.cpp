@@ -202,6 +202,13 @@ void Incoming::release_everything() {
   std::uint64_t own = 0;
   tracker_.for_each_own([&](PhysAddr) { ++own; });
   if (tracker_.count() != own) hal::print("finish: preserved pages that nobody claimed: ", tracker_.count() - own);
+  // Tables of devices that were cut off. The older forms of the series leave such devices walking them.
+  if (!deviates(Deviation::kKeepStrangers))
+    tracker_.for_each(platform::kHeapBase, platform::kHeapSize, [&](PhysAddr page) {
+      bool of_tracker = false;
+      tracker_.for_each_own([&](PhysAddr p) { of_tracker = of_tracker || p == page; });
+      if (!of_tracker) iommu_.allocator().release(page);
+    });
   tracker_.reclaim_own();
   tracker_.destroy(iommu_.allocator());
   hal::mmio_write64(platform::kResetBase + platform::reset::kHandover, 0);

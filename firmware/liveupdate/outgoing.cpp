@@ -76,7 +76,7 @@ Status Outgoing::check_domain(const SessionSlot& s, const Domain& domain) {
 Status Outgoing::preserve_iommufd(std::uint64_t name, std::uint64_t token) {
   SessionSlot* s = nullptr;
   if (const Status st = begin_file(name, token, s); !ok(st)) return st;
-  Status result = Status::kOk;
+  Status result = iommufds_ != 0 ? Status::kBusy : Status::kOk;
   // First everything is made immutable, then checked, so that nothing changes under the walks that follow.
   std::array<Domain*, Iommu::kMaxDomains> marked{};
   std::size_t count = 0;

@@ -53,6 +53,7 @@ Status Outgoing::get_flb() {
     }
   }
   ++iommufds_;
+  iommu_.settle_marks(true);
   hal::write64(flb_ + offsetof(abi::Flb, count), iommufds_);
   return Status::kOk;
 }
@@ -61,6 +62,7 @@ void Outgoing::put_flb() {
   --iommufds_;
   hal::write64(flb_ + offsetof(abi::Flb, count), iommufds_);
   if (iommufds_ != 0) return;
+  iommu_.settle_marks(false);
   const auto top = hal::load<abi::IommuTop>(iommu_top_);
   for (const PhysAddr chain : {top.units, top.domains, top.devices}) release_chain(chain, pages_);
   pages_.release(iommu_top_);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "firmware/hal/hal.h"
+#include "firmware/hal/policy.h"
 #include "tlm/spec/descriptor.h"
 
 namespace vtd::fw::test {
@@ -317,7 +318,9 @@ void FakePlatform::run_queue(FakeUnit& unit) {
   if (unit.stuck) return;
   auto& head = unit.registers[info(RegId::kIQH).offset];
   const std::uint64_t tail = unit.registers[info(RegId::kIQT).offset];
-  const PhysAddr ring = iq::kIQA.in_place(unit.registers[info(RegId::kIQA).offset]);
+  const std::uint64_t queue = unit.registers[info(RegId::kIQA).offset];
+  const PhysAddr ring = iq::kIQA.in_place(queue);
+  const unsigned bytes = iq::kDW.get(queue) != 0 ? kDescriptorBytes256 : kDescriptorBytes128;
   while (head != tail) {
     Record128 d;
     d.words = {read64(ring + head), read64(ring + head + 8)};
@@ -327,7 +330,7 @@ void FakePlatform::run_queue(FakeUnit& unit) {
       const std::uint64_t data = d.get(descriptor::wait::kSTATUS_DATA);
       write32(at, static_cast<std::uint32_t>(data));
     }
-    head = (head + kDescriptorBytes128) % kPageSize;
+    head = (head + bytes) % kPageSize;
   }
 }
 
@@ -338,6 +341,18 @@ Machine::Machine() {
   platform.add_endpoint(kD2);
   platform.add_endpoint(kD3);
   platform.policy = platform::policy::kVerify.of(1);
+}
+
+void Machine::make_scalable() {
+  namespace e = platform::endpoint;
+  for (FakeUnit& unit : platform.units) {
+    Profile& p = unit.profile;
+    p.scalable_mode = p.second_stage = p.first_stage = p.nesting = p.first_stage_5 = true;
+    p.pasid = p.device_tlb = p.page_requests = true;
+  }
+  platform.policy |= platform::policy::kScalable.mask();
+  platform.endpoint(kD1).id |= e::kAts.of(1) | e::kPri.of(1) | e::kPasidBits.of(20);
+  platform.endpoint(kD2).id |= e::kPasidBits.of(8);
 }
 
 void Machine::boot(ImageLetter image) {
@@ -351,6 +366,15 @@ Server::Reply Machine::run(platform::Command command, std::initializer_list<std:
   Server::Args a{};
   std::copy(args.begin(), args.end(), a.begin());
   return server_->execute(command, a);
+}
+
+void Machine::plan(platform::FailPlace place, std::uint64_t turn) {
+  namespace mb = platform::mailbox;
+  for (const std::uint64_t value :
+       {std::uint64_t{0}, mb::kFailPlace.of(static_cast<std::uint64_t>(place)) | mb::kFailTurn.of(turn)}) {
+    platform.mailbox.at(mb::kFail / 8) = value;
+    plan_failure();
+  }
 }
 
 std::uint64_t Machine::ask(platform::Query what, std::uint64_t id, std::size_t result) {

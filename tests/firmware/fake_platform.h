@@ -146,11 +146,16 @@ class Machine {
   Machine();
   FakePlatform platform;
 
+  /// Before boot: units with every stage, PASIDs, device TLBs and page requests; D1 has ATS, PRI and 20 bits of PASID,
+  /// D2 has 8 bits, D3 none.
+  void make_scalable();
   void boot(ImageLetter image);
   Server::Reply run(platform::Command command, std::initializer_list<std::uint64_t> args = {});
   Status status(platform::Command command, std::initializer_list<std::uint64_t> args = {}) {
     return run(command, args).status;
   }
+  /// The call at `place` fails at its n-th turn from now; turn 0: none does.
+  void plan(platform::FailPlace place, std::uint64_t turn);
   std::uint64_t ask(platform::Query what, std::uint64_t id = 0, std::size_t result = 0);
 
   /// Memory 1 (64 KiB), domain 1 with it mapped at 0x10000, D1 attached and owned.
