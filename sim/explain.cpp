@@ -170,6 +170,8 @@ std::string explain(const std::string& topic, const std::vector<std::string>& ar
   std::string out;
   if (topic == "places")
     for (const PlaceHelp& p : places()) out += fmt::format("{:<44}{}\n", p.pattern, p.help);
+  out += "\ninstead of a VALUE of the image:\n";
+  for (const PlaceHelp& w : value_words()) out += fmt::format("{:<44}{}\n", w.pattern, w.help);
   if (topic == "hazards")
     for (std::size_t i = 0; i < static_cast<std::size_t>(soc::Hazard::kCount); ++i) {
       const soc::HazardInfo& h = soc::info(static_cast<soc::Hazard>(i));

@@ -23,6 +23,8 @@ namespace {
 
 const std::regex kImage(R"(image\.([a-z_]+)(?:\[(\d+)\])?\.([a-z0-9_]+))");
 const std::regex kReference(R"(([a-z_]+)\[(\d+)\])");
+const std::regex kFlip(R"(flip:(\d+))");
+const std::regex kRandom(R"(random:(\d+))");
 const std::regex kPreservedTable(R"(preserved\.table\[([1-5])\])");
 const std::regex kPreserved(R"(preserved\.(root|context|pasid|memory|units|domains|devices|handover))");
 const std::regex kFirmware(R"(firmware\.([a-z_]+))");
@@ -137,6 +139,11 @@ void write_field(soc::Platform& platform, PhysAddr address, std::uint32_t bytes,
   platform.dram().poke(word, half.with(platform.dram().peek(word), value));
 }
 
+std::uint64_t read_field(soc::Platform& platform, PhysAddr address, std::uint32_t bytes) {
+  const std::uint64_t word = platform.dram().peek(align_down(address, 8));
+  return bytes == 8 ? word : address % 8 == 0 ? word & bit_range(31, 0) : word >> 32;
+}
+
 void lose_page(soc::Platform& platform, PhysAddr page) {
   if (!platform.resets().preserved(page))
     throw std::runtime_error(fmt::format("page {:#x} is not preserved anyway", page));
@@ -157,6 +164,41 @@ PhysAddr named_page(soc::Platform& platform, const std::string& what) {
   return align_down(need(record(platform, what.substr(0, what.size() - 1), 0), what), kPageSize);
 }
 
+/// The first page of general memory that nobody has preserved.
+PhysAddr unpreserved_page(soc::Platform& platform) {
+  for (PhysAddr page = platform::kHeapBase; page < platform.dram().size(); page += kPageSize)
+    if (!platform.resets().preserved(page)) return page;
+  throw std::runtime_error("every page is preserved");
+}
+
+/// Mixes a number into another one, so that each field gets its own bits (splitmix64).
+std::uint64_t mix(std::uint64_t seed, const std::string& text) {
+  std::uint64_t z = seed;
+  for (const char c : text) {
+    z = (z + static_cast<unsigned char>(c)) + 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    z ^= z >> 31;
+  }
+  return z;
+}
+
+/// What a word of value_words() stands for, for a field that holds `old`.
+std::uint64_t value_of(soc::Platform& platform, const Injection& injection, std::uint64_t old, std::uint32_t bytes) {
+  const std::string& word = injection.reference;
+  std::smatch m;
+  if (std::regex_match(word, m, kReference)) return need(record(platform, m[1].str(), *parse_number(m[2].str())), word);
+  if (std::regex_match(word, m, kFlip))
+    return old ^ bit(static_cast<unsigned>(*parse_number(m[1].str()) % (bytes * 8)));
+  if (word == "ones") return ~std::uint64_t{0};
+  if (std::regex_match(word, m, kRandom)) return mix(*parse_number(m[1].str()), injection.place);
+  if (word == "outside") return platform.dram().size();
+  if (word == "unpreserved") return unpreserved_page(platform);
+  if (word == "in_use") return align_down(need(record(platform, "device", 0), "device"), kPageSize);
+  // neighbour
+  return old != 0 && is_aligned(old, kPageSize) ? old + kPageSize : old + 1;
+}
+
 std::string describe(const Injection& injection) {
   return fmt::format("{} = {:#x}", injection.place, injection.value);
 }
@@ -168,10 +210,11 @@ std::string apply_at_reset(soc::Platform& platform, const Injection& injection) 
     const PhysAddr at = need(record(platform, m[1].str(), index), injection.place);
     const abi::FieldInfo* f = abi::find_field(m[1].str(), m[3].str());
     Injection done = injection;
-    if (std::smatch to; std::regex_match(injection.reference, to, kReference))
-      done.value = need(record(platform, to[1].str(), *parse_number(to[2].str())), injection.reference);
+    const std::uint64_t old = read_field(platform, at + f->offset, f->bytes);
+    if (!injection.reference.empty()) done.value = value_of(platform, injection, old, f->bytes);
+    if (f->bytes == 4) done.value &= bit_range(31, 0);
     write_field(platform, at + f->offset, f->bytes, done.value);
-    return describe(done);
+    return fmt::format("{}, was {:#x}", describe(done), old);
   }
   PhysAddr page = 0;
   if (std::regex_match(injection.place, m, kPreservedTable)) {
@@ -244,7 +287,23 @@ std::string check_place(const std::string& place, bool has_value) {
 }
 
 bool is_reference(const std::string& text) {
-  return std::regex_match(text, kReference);
+  const auto& words = value_words();
+  return std::regex_match(text, kReference) || std::regex_match(text, kFlip) || std::regex_match(text, kRandom) ||
+         std::any_of(words.begin(), words.end(), [&](const PlaceHelp& w) { return w.pattern == text; });
+}
+
+const std::vector<PlaceHelp>& value_words() {
+  static const std::vector<PlaceHelp> kWords = {
+      {"RECORD[N]", "the address of that record"},
+      {"ones", "all bits set"},
+      {"neighbour", "the next number, or the next page"},
+      {"random:N", "bits that follow from N and the place"},
+      {"outside", "the first address behind memory"},
+      {"unpreserved", "a page that nobody preserved"},
+      {"in_use", "a page in use: that of the device records"},
+      {"flip:N", "bit N the other way round"},
+  };
+  return kWords;
 }
 
 Injection parse_injection(const std::string& text) {
@@ -256,7 +315,9 @@ Injection parse_injection(const std::string& text) {
     const auto value = parse_number(given);
     if (!value && !is_reference(given))
       throw std::invalid_argument(
-          fmt::format("--inject {}: the value must be a number, or the address of a record such as unit[1]", text));
+          fmt::format("--inject {}: the value must be a number, a record such as unit[1], or one of the words of "
+                      "`vtdsim explain places`",
+                      text));
     injection.value = value.value_or(0);
     if (!value) injection.reference = given;
   }

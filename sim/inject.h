@@ -27,9 +27,13 @@ struct PlaceHelp {
 struct Injection {
   std::string place;
   std::uint64_t value = 1;
-  std::string reference;  ///< instead of the value: the address that record has then, such as unit[1]
+  std::string reference;  ///< instead of the value: the address of a record, such as unit[1], or one of value_words()
 };
 [[nodiscard]] bool is_reference(const std::string& text);
+/// Values for a field of the image that depend on what is there at the reset.
+[[nodiscard]] const std::vector<PlaceHelp>& value_words();
+/// Values for a field of the image that depend on what is there at the reset.
+[[nodiscard]] const std::vector<PlaceHelp>& value_words();
 /// "PLACE=VALUE", "PLACE=unit[1]" or "PLACE"; throws std::invalid_argument that says what was expected.
 [[nodiscard]] Injection parse_injection(const std::string& text);
 

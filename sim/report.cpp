@@ -211,6 +211,7 @@ std::string json(const ReportContext& c) {
   j["live_update"] = {{"resets", o.resets},
                       {"blackout_begin_ns", o.blackout_begin_ns},
                       {"blackout_end_ns", o.blackout_end_ns},
+                      {"unit_writes", o.unit_writes},
                       {"walks_before", o.walks_before},
                       {"walks_during", o.walks_during},
                       {"walks_after", o.walks_after},

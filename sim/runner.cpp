@@ -68,6 +68,7 @@ Story::Story(sc_core::sc_module_name name, const Scenario& scenario, soc::Platfo
   platform.cpu().on_mmio([this](const soc::MmioAccess& a) {
     if (!in_unit(a.address)) return;
     last_unit_access_ns_ = a.time.value() / 1000;
+    if (a.write && outcome_.resets > 0) ++outcome_.unit_writes;
     if (!in_blackout_) return;
     in_blackout_ = false;
     outcome_.blackout_end_ns = last_unit_access_ns_;
@@ -118,6 +119,7 @@ void Story::at_reset() {
     impossible(e.what());
   }
   ++outcome_.resets;
+  outcome_.unit_writes = 0;
   outcome_.blackout_begin_ns = last_unit_access_ns_;
   at_reset_ = snapshot();
   in_blackout_ = true;
@@ -486,6 +488,12 @@ void Story::step_shutdown(const Step& s) {
     return;
   }
   expect_invalidation(cached, before);
+  for (std::size_t i = 0; i < platform_.units(); ++i) {
+    const UnitCore& unit = platform_.unit(i).core();
+    if (unit_stays(static_cast<unsigned>(i)) &&
+        iq::kQH.get(unit.register_value(RegId::kIQH)) != iq::kQT.get(unit.register_value(RegId::kIQT)))
+      ++outcome_.busy_queues;
+  }
   for (auto& [name, domain] : domains_) std::erase_if(domain.users, [&](const User& user) { return !stays(user); });
   std::erase_if(attached_, [&](const auto& a) { return !stays(a.first); });
   for (const soc::Requester& who : losing) monitor.end_revoke_all(who);
@@ -625,7 +633,7 @@ void Story::step_stream(const Step& s) {
 }
 
 void Story::step_inject(const Step& s) {
-  const Injection injection{s.params.text("place"), s.params.number("value", 1), s.params.text("address_of")};
+  const Injection injection{s.params.text("place"), s.params.number("value", 1), s.params.text("as")};
   if (Injector::waits_for_reset(injection.place)) return injector_.plan(injection);
   if (injection.place.rfind("firmware.", 0) == 0) {
     injector_.plan(injection);

@@ -213,7 +213,7 @@ PhysAddr tracker_word(Read64&& read64, PhysAddr tracker, PhysAddr address) {
 /// A field as messages and tools name it: "device[0].attachment_id", "iommu.version", "unit[0].root_table".
 struct FieldInfo {
   std::string_view record;  ///< root, flb, iommu, unit, domain, device, session, file, memory, iommufd, hwpt, vfio; of
-                            ///< the chains unit_page, domain_page, device_page, session_page, memory_page
+                            ///< the chains unit_page, domain_page, device_page, session_page, memory_page ...
   std::string_view name;
   std::uint32_t offset;  ///< bytes from the start of the record
   std::uint32_t bytes;   ///< 4 or 8
@@ -267,6 +267,7 @@ inline constexpr FieldInfo kFields[] = {
     VTD_ABI_FIELD("unit", Unit, restored, "restored"),
     VTD_ABI_FIELD("unit", Unit, register_base, "register_base"),
     VTD_ABI_FIELD("unit", Unit, root_table, "root_table"),
+    {"unit", "context_tables", offsetof(Unit, context_tables), 8},  // of the first 32 buses
     VTD_ABI_HEADER("domain"),
     VTD_ABI_FIELD("domain", Domain, top_table, "top_table"),
     VTD_ABI_FIELD("domain", Domain, top_level, "top_level"),
@@ -295,6 +296,11 @@ inline constexpr FieldInfo kFields[] = {
     VTD_ABI_PAGE("device_page"),
     VTD_ABI_PAGE("session_page"),
     VTD_ABI_PAGE("memory_page"),
+    VTD_ABI_PAGE("flb_page"),
+    VTD_ABI_PAGE("iommufd_page"),
+    VTD_ABI_PAGE("vfio_page"),
+    VTD_ABI_PAGE("file_page"),
+    VTD_ABI_PAGE("hwpt_page"),
     VTD_ABI_FIELD("memory", MemoryFile, base, "base"),
     VTD_ABI_FIELD("memory", MemoryFile, size, "size"),
     VTD_ABI_FIELD("memory", MemoryFile, label, "label"),
@@ -349,26 +355,31 @@ std::optional<PhysAddr> find_record(Read64&& read64, PhysAddr root, std::string_
       page = read64(page + offsetof(ArrayPage, next));
     return page == 0 ? std::nullopt : Place(page);
   };
-  if (record == "root") return root;
+  if (record == "root") return index == 0 ? Place(root) : std::nullopt;
   if (record == "session_page") return page_of(read64(root + offsetof(Root, sessions)));
   if (record == "memory_page") return page_of(read64(root + offsetof(Root, memory_files)));
+  if (record == "flb_page") return page_of(read64(root + offsetof(Root, flbs)));
+  if (record == "iommufd_page") return page_of(read64(root + offsetof(Root, iommufds)));
+  if (record == "vfio_page") return page_of(read64(root + offsetof(Root, vfio_devices)));
   if (record == "flb") return in_root(offsetof(Root, flbs), index, sizeof(Flb));
   if (record == "session") return in_root(offsetof(Root, sessions), index, sizeof(Session));
   if (record == "memory") return in_root(offsetof(Root, memory_files), index, sizeof(MemoryFile));
   if (record == "iommufd") return in_root(offsetof(Root, iommufds), index, sizeof(Iommufd));
   if (record == "vfio") return in_root(offsetof(Root, vfio_devices), index, sizeof(VfioDevice));
-  if (record == "file") {
+  if (record == "file" || record == "file_page") {
     const Place session = in_root(offsetof(Root, sessions), 0, sizeof(Session));
+    if (session && record == "file_page") return page_of(read64(*session + offsetof(Session, files)));
     return session ? element(read64(*session + offsetof(Session, files)), index, sizeof(File)) : std::nullopt;
   }
-  if (record == "hwpt") {
+  if (record == "hwpt" || record == "hwpt_page") {
     const Place fd = in_root(offsetof(Root, iommufds), 0, sizeof(Iommufd));
+    if (fd && record == "hwpt_page") return page_of(read64(*fd + offsetof(Iommufd, hwpts)));
     return fd ? element(read64(*fd + offsetof(Iommufd, hwpts)), index, sizeof(Hwpt)) : std::nullopt;
   }
   const Place flb = in_root(offsetof(Root, flbs), 0, sizeof(Flb));
   if (!flb) return std::nullopt;
   const PhysAddr top = read64(*flb + offsetof(Flb, data));
-  if (record == "iommu") return top;
+  if (record == "iommu") return index == 0 ? Place(top) : std::nullopt;
   if (record == "unit_page") return page_of(read64(top + offsetof(IommuTop, units)));
   if (record == "domain_page") return page_of(read64(top + offsetof(IommuTop, domains)));
   if (record == "device_page") return page_of(read64(top + offsetof(IommuTop, devices)));

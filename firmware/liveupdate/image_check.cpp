@@ -27,8 +27,11 @@ void check_versions(PhysAddr root_at, const Tracker& tracker) {
     refuse(luo_field("root", "magic"), Hex{root.magic}, "unknown, expected ", Hex{abi::Root::kMagic});
   if (root.version != abi::Root::kVersion)
     refuse(luo_field("root", "version"), root.version, "unknown, expected ", abi::Root::kVersion);
-  if (root.compatible != abi::kRootCompatible)
-    refuse(luo_field("root", "compatible"), root.compatible.data(), "unknown, expected ", abi::kRootCompatible.data());
+  if (root.compatible != abi::kRootCompatible) {
+    abi::CompatibleString theirs = root.compatible;
+    theirs.back() = '\0';
+    refuse(luo_field("root", "compatible"), theirs.data(), "unknown, expected ", abi::kRootCompatible.data());
+  }
 }
 
 void check_iommu_version(PhysAddr top_at, const Tracker& tracker) {
@@ -78,6 +81,10 @@ ImageCheck::ImageCheck(PhysAddr root, PhysAddr iommu_top, const Tracker& tracker
 void ImageCheck::run() {
   tracker_.for_each_own([&](PhysAddr page) { use_page(luo_field("reset", "tracker"), page); });
   use_page(luo_field("reset", "handover"), root_at_);
+  const std::uint64_t resets = hal::mmio_read64(platform::kResetBase + platform::reset::kBootCount);
+  if (root_.update_counter == 0 || root_.update_counter > resets)
+    refuse(luo_field("root", "update_counter"), root_.update_counter,
+           "not so many live updates can have been, expected 1 to ", resets);
   check_array<abi::Session>(luo_field("root", "sessions"), root_.sessions);
   check_array<abi::Flb>(luo_field("root", "flbs"), root_.flbs);
   check_array<abi::MemoryFile>(luo_field("root", "memory_files"), root_.memory_files);

@@ -331,11 +331,12 @@ class Loader {
         unknown_reason(node["expect"], expected);
     }
     if (s.kind == "inject")
-      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value") || s.params.has("address_of"));
+      if (const auto wrong = check_place(s.params.text("place"), s.params.has("value") || s.params.has("as"));
           !wrong.empty())
         mistake(node, wrong);
-    if (s.params.has("address_of") && !is_reference(s.params.text("address_of")))
-      mistake(node, fmt::format("address_of is '{}', expected a record such as unit[1]", s.params.text("address_of")));
+    if (s.params.has("as") && !is_reference(s.params.text("as")))
+      mistake(node, fmt::format("as is '{}', expected a record such as unit[1], or a word of `vtdsim explain places`",
+                                s.params.text("as")));
   }
 
   void unknown_reason(const YAML::Node& node, const std::string& reason) {

@@ -203,7 +203,8 @@ std::vector<Spec> make_steps() {
        "plants trouble at a named place (see `vtdsim explain places`)",
        {text("place", "place"),
         {"value", Type::kNumber, false, "value"},
-        {"address_of", Type::kText, false, "instead: the address of a record of the image, such as unit[1]"}}},
+        {"as", Type::kText, false,
+         "instead: the address of a record of the image, such as unit[1], or a word of `explain places`"}}},
       {"slow_memory", "every memory access takes longer", {time("by", true, "how much; 0 ns ends it")}},
       {"systematic",
        "from here on, after each store of a command to memory: where would a request of the device go, with cold "
@@ -340,6 +341,8 @@ const Spec& expect_spec() {
        {"interrupts", Type::kNumber, false, "interrupt messages, any number by default"},
        {"misuse", Type::kNumber, false, "uses of registers that the architecture forbids, 0 by default"},
        {"translation_drops", Type::kNumber, false, "times that TES went 1 -> 0, 0 by default"},
+       {"busy_queues", Type::kNumber, false,
+        "invalidation queues that shutdown leaves with head unequal tail, 0 by default"},
        {"walks_before", Type::kNumber, false, "walks before the warm reset, at least"},
        {"walks_during", Type::kNumber, false, "walks in the blackout, at least"},
        {"walks_after", Type::kNumber, false, "walks after it, at least"},

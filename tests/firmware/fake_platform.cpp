@@ -223,6 +223,7 @@ void FakePlatform::mmio_write(PhysAddr at, std::uint64_t value, unsigned bytes) 
       run_queue(unit);
     }
   } else if (at == platform::kResetBase + platform::reset::kCommand) {
+    ++reset_registers[platform::reset::kBootCount / 8];
     throw ResetRequested{};
   } else if (in_window(at, platform::kResetBase)) {
     reset_registers.at((at - platform::kResetBase) / 8) = value;

@@ -104,7 +104,7 @@ const std::vector<Plant>& plants() {
          m.set_leaf(ss::kR, 1);
          EXPECT_TRUE(m.dma(Access::kRead).ok);
        },
-       0, 2},
+       std::nullopt, 2},
       {Hazard::kRecycledPage,
        [](MonitorMachine& m) {
          m.preserve_d1();

@@ -14,7 +14,8 @@ void Uart::write(std::uint64_t offset, std::uint64_t value, unsigned) {
   if (offset != platform::uart::kData) return;
   const char c = static_cast<char>(value);
   if (c != '\n') {
-    partial_ += c;
+    const bool printable = c >= ' ' && c <= '~';  // a broken image may let the firmware print anything
+    partial_ += printable ? c : '?';
     return;
   }
   lines_.push_back({sc_core::sc_time_stamp(), partial_});
