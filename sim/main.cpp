@@ -138,6 +138,7 @@ int run(const Options& o) {
     return exit_code(ExitStatus::kWrongInput);
   }
   Trace trace(*platform);
+  const BlackoutMeter blackout(*platform);
   Story story("story", scenario, *platform, injector);
   if (!o.quiet) platform->uart().on_line([](const std::string& line) { std::cout << "  | " << line << '\n'; });
   std::optional<WaveFile> waves;
@@ -164,6 +165,7 @@ int run(const Options& o) {
   const ReportContext context{scenario,
                               *platform,
                               outcome,
+                              blackout.updates(),
                               status,
                               choice.walker,
                               choice.cpu,

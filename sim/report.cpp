@@ -97,6 +97,36 @@ std::string caches_text(soc::Platform& platform) {
   return out;
 }
 
+/// The last live update; the others are in the JSON file.
+std::string updates_text(const std::vector<UpdateReport>& updates, std::uint64_t period_ns) {
+  if (updates.empty()) return {};
+  const UpdateReport& u = updates.back();
+  std::string out = fmt::format("\n  live update {:<9}{:>12}{:>9}{:>15}{:>9}{:>12}{:>12}\n", updates.size(), "cycles",
+                                "walks", "invalidations", "DMA", "avg ns", "max ns");
+  for (const UpdatePhase& p : u.phases)
+    out += fmt::format("  {:<21}{:>12}{:>9}{:>15}{:>9}{:>12}{:>12}\n", p.name, (p.end_ns - p.begin_ns) / period_ns,
+                       p.walks, p.invalidations, p.dma, p.dma == 0 ? 0 : p.latency_sum_ns / p.dma, p.latency_max_ns);
+  return out + fmt::format("  {} pages preserved; first invalidation {} cycles after the reset\n", u.preserved_pages,
+                           u.first_invalidation_ns / period_ns);
+}
+
+nlohmann::json json_of(const UpdateReport& u) {
+  nlohmann::json phases = nlohmann::json::array();
+  for (const UpdatePhase& p : u.phases)
+    phases.push_back({{"name", p.name},
+                      {"begin_ns", p.begin_ns},
+                      {"end_ns", p.end_ns},
+                      {"walks", p.walks},
+                      {"invalidations", p.invalidations},
+                      {"dma", p.dma},
+                      {"latency_sum_ns", p.latency_sum_ns},
+                      {"latency_max_ns", p.latency_max_ns}});
+  return {{"phases", phases},
+          {"preserved_pages", u.preserved_pages},
+          {"reset_ns", u.reset_ns},
+          {"first_invalidation_ns", u.first_invalidation_ns}};
+}
+
 /// Nothing where every unit snoops.
 std::string cpu_cache_text(soc::Platform& platform) {
   if (platform.dram().coherent()) return {};
@@ -141,6 +171,7 @@ std::string summary(const ReportContext& c) {
   out += streams_text(c.platform);
   out += caches_text(c.platform);
   out += cpu_cache_text(c.platform);
+  out += updates_text(c.updates, period);
   if (o.resets > 0) {
     out += fmt::format(
         "\n  warm resets: {}; blackout (no firmware access to a unit): {} cycles; walks before {}, during {}, after "
@@ -217,6 +248,8 @@ std::string json(const ReportContext& c) {
                       {"walks_after", o.walks_after},
                       {"translation_drops", c.platform.monitor().translation_drops()},
                       {"root_changes", c.platform.monitor().root_changes()}};
+  j["updates"] = nlohmann::json::array();
+  for (const UpdateReport& u : c.updates) j["updates"].push_back(json_of(u));
   j["violations"] = nlohmann::json::array();
   for (const soc::Violation& v : c.platform.monitor().violations())
     j["violations"].push_back({{"hazard", soc::info(v.hazard).name},

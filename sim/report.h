@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "sim/blackout.h"
 #include "sim/runner.h"
 
 namespace vtd::sim {
@@ -12,6 +13,7 @@ struct ReportContext {
   const Scenario& scenario;
   soc::Platform& platform;
   const Outcome& outcome;
+  const std::vector<UpdateReport>& updates;
   ExitStatus status;
   std::string walker;
   std::string cpu;

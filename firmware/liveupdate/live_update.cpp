@@ -58,7 +58,10 @@ void LiveUpdate::boot() {
     incoming_.adopt();
   }
   start_units(after_crash);
-  if (have_image) incoming_.reattach();
+  if (have_image) {
+    enter(LifecycleState::kRestoring);
+    incoming_.reattach();
+  }
   report_boot(Status::kOk);
   idle_ = have_image && !incoming_.unfinished() ? LifecycleState::kFinished : LifecycleState::kNormal;
   enter(incoming_.unfinished() ? LifecycleState::kReattached : idle_);

@@ -6,9 +6,11 @@ Usage: scenario_test.py equal VTDSIM SCENARIO [--cpus iss,native] [--walkers mod
        scenario_test.py reproduce VTDSIM SCENARIO ...
        scenario_test.py inject VTDSIM ...
        scenario_test.py exits VTDSIM ...
+       scenario_test.py phases VTDSIM ...
 """
 import argparse
 import itertools
+import json
 import pathlib
 import re
 import subprocess
@@ -128,6 +130,40 @@ def inject(run, cpus):
     return None
 
 
+def phases(run, cpus):
+    """Phases of each live update: in order, side by side from the reset on, with no more than the run had."""
+    names = ["preserve", "freeze", "clean", "place", "boot", "adopt", "restore"]
+    for cpu, (scenario, updates) in itertools.product(cpus, [("S01", 1), ("S12b", 10)]):
+        result = run(scenario, "--cpu", cpu)
+        report = json.loads((run.work / str(run.count) / "report.json").read_text())
+        if len(report["updates"]) != updates:
+            return f"{result.command}\n{len(report['updates'])} live updates, expected {updates}"
+        walks = dma = 0
+        for update in report["updates"]:
+            parts = update["phases"]
+            if [part["name"] for part in parts] != names:
+                return f"{result.command}\nphases {[part['name'] for part in parts]}, expected {names}"
+            if any(a["end_ns"] > b["begin_ns"] for a, b in itertools.pairwise(parts)) or \
+                    any(part["begin_ns"] > part["end_ns"] for part in parts):
+                return f"{result.command}\nphases overlap"
+            inside = [update["reset_ns"]] + [part[key] for part in parts[4:] for key in ("begin_ns", "end_ns")]
+            if inside[0] != inside[1] or any(inside[n] != inside[n + 1] for n in (2, 4)):
+                return f"{result.command}\ngaps after the reset: {inside}"
+            if not inside[0] < inside[0] + update["first_invalidation_ns"] < inside[-1]:
+                return f"{result.command}\nthe first invalidation lies outside the boot"
+            if any(part["latency_sum_ns"] > part["dma"] * part["latency_max_ns"] for part in parts):
+                return f"{result.command}\nan average above the maximum"
+            if update["preserved_pages"] < 1024 or update["phases"][2]["invalidations"] == 0:
+                return f"{result.command}\nnothing was preserved, or shutdown invalidated nothing"
+            walks += sum(part["walks"] for part in parts)
+            dma += sum(part["dma"] for part in parts)
+        if not 0 < walks <= sum(unit["walks"] for unit in report["units"]):
+            return f"{result.command}\n{walks} walks in the phases, more than there were, or none"
+        if not 0 < dma <= sum(s["total"]["reads"] + s["total"]["writes"] for s in report["streams"]):
+            return f"{result.command}\n{dma} DMA in the phases, more than there were, or none"
+    return None
+
+
 def exits(run, cpu):
     cases = [
         (["no_such_story"], 2, "there is no scenario"),
@@ -165,6 +201,8 @@ def check(run, options):
         return inject(run, cpus)
     if options.what == "exits":
         return exits(run, cpus[0])
+    if options.what == "phases":
+        return phases(run, cpus)
     if not options.scenarios:
         return "no scenario given"
     compare = equal if options.what == "equal" else reproduce
@@ -177,7 +215,7 @@ def check(run, options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["equal", "reproduce", "inject", "exits"])
+    parser.add_argument("what", choices=["equal", "reproduce", "inject", "exits", "phases"])
     parser.add_argument("program")
     parser.add_argument("scenarios", nargs="*")
     parser.add_argument("--cpus", default="iss,native")

@@ -256,6 +256,7 @@ void Endpoint::count(Access kind, std::uint32_t bytes, const DmaOutcome& outcome
     if (throughput_.size() <= slice) throughput_.resize(slice + 1);
     throughput_[slice] += bytes;
   }
+  if (outcome.ok) window_latency_max_ = std::max(window_latency_max_, outcome.latency);
   for (StreamStatistics* s : {&total_, &phases_[phase_]}) {
     if (!outcome.ok) {
       if (outcome.fault != FaultReason::kNone)

@@ -124,6 +124,9 @@ class Endpoint : public RegisterDevice {
   /// Counts go to the bucket of the phase in which a transfer ends.
   void set_phase(std::size_t phase);
   [[nodiscard]] const StreamStatistics& total() const { return total_; }
+  /// Longest latency since begin_window().
+  void begin_window() { window_latency_max_ = sc_core::SC_ZERO_TIME; }
+  [[nodiscard]] const sc_core::sc_time& window_latency_max() const { return window_latency_max_; }
   [[nodiscard]] const std::vector<StreamStatistics>& phases() const { return phases_; }
   /// Bytes that were moved in each slice of kThroughputSlicePs of simulated time, from time 0 to the last transfer.
   [[nodiscard]] const std::vector<std::uint64_t>& throughput() const { return throughput_; }
@@ -175,6 +178,7 @@ class Endpoint : public RegisterDevice {
   std::vector<std::uint64_t> turns_;     ///< transfers tried, by worker
   std::uint64_t finish_at_ = 0;          ///< a worker's turns, 0 endless
   std::size_t phase_ = 0;
+  sc_core::sc_time window_latency_max_;
   StreamStatistics total_;
   std::vector<StreamStatistics> phases_{1};
   std::vector<std::uint64_t> throughput_;

@@ -40,6 +40,10 @@ class ResetController : public RegisterDevice {
   [[nodiscard]] bool preserved(std::uint64_t address) const;
   /// Addresses of the pages that the last warm reset poisoned, ascending.
   [[nodiscard]] const std::vector<std::uint64_t>& lost_pages() const { return lost_; }
+  /// How many pages outside the scratch slot it kept, because they were preserved.
+  [[nodiscard]] std::uint64_t preserved_pages() const {
+    return (dram_.size() - scratch_size_) / kPageSize - lost_.size();
+  }
   /// The same as ranges: calls f(address, bytes).
   template <typename Function>
   void for_each_lost_range(Function&& f) const {

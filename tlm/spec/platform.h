@@ -122,10 +122,14 @@ enum class LifecycleState : std::uint8_t {
   kAdopting,
   kReattached,
   kFinished,
-  kFatal
+  kFatal,
+  kRestoring
 };
-#define VTD_LIFECYCLE_NAMES \
-  { "boot", "normal", "preserved", "frozen", "cleaned", "blackout", "adopting", "reattached", "finished", "fatal" }
+#define VTD_LIFECYCLE_NAMES                                                                                        \
+  {                                                                                                                \
+    "boot", "normal", "preserved", "frozen", "cleaned", "blackout", "adopting", "reattached", "finished", "fatal", \
+        "restoring"                                                                                                \
+  }
 
 /// Result of firmware calls and mailbox commands; named after the errno the Linux series returns.
 enum class Status : std::uint8_t {
