@@ -78,7 +78,7 @@ const Outcome& Story::judge() {
     for (std::size_t m = 0; m < static_cast<std::size_t>(Misuse::kCount); ++m)
       misuse += platform_.unit(i).core().misuse(static_cast<Misuse>(m));
   expect("uses of registers that the architecture forbids", p.number("misuse"), misuse);
-  expect("invalidation queues that shutdown leaves busy", p.number("busy_queues"), outcome_.busy_queues);
+  expect("invalidation queues that are busy at the reset", p.number("busy_queues"), outcome_.busy_queues);
   if (p.has("resets")) expect("warm resets", p.number("resets"), outcome_.resets);
   at_least("walks_before", "walks before the warm reset", outcome_.walks_before);
   at_least("walks_during", "walks in the blackout", outcome_.walks_during);

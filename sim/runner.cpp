@@ -118,6 +118,12 @@ void Story::at_reset() {
   } catch (const std::runtime_error& e) {
     impossible(e.what());
   }
+  for (std::size_t i = 0; i < platform_.units(); ++i) {
+    const UnitCore& unit = platform_.unit(i).core();
+    if (unit_stays(static_cast<unsigned>(i)) &&
+        iq::kQH.get(unit.register_value(RegId::kIQH)) != iq::kQT.get(unit.register_value(RegId::kIQT)))
+      ++outcome_.busy_queues;
+  }
   ++outcome_.resets;
   outcome_.unit_writes = 0;
   outcome_.blackout_begin_ns = last_unit_access_ns_;
@@ -488,12 +494,6 @@ void Story::step_shutdown(const Step& s) {
     return;
   }
   expect_invalidation(cached, before);
-  for (std::size_t i = 0; i < platform_.units(); ++i) {
-    const UnitCore& unit = platform_.unit(i).core();
-    if (unit_stays(static_cast<unsigned>(i)) &&
-        iq::kQH.get(unit.register_value(RegId::kIQH)) != iq::kQT.get(unit.register_value(RegId::kIQT)))
-      ++outcome_.busy_queues;
-  }
   for (auto& [name, domain] : domains_) std::erase_if(domain.users, [&](const User& user) { return !stays(user); });
   std::erase_if(attached_, [&](const auto& a) { return !stays(a.first); });
   for (const soc::Requester& who : losing) monitor.end_revoke_all(who);

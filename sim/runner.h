@@ -61,7 +61,7 @@ struct Outcome {
   std::uint64_t walks_during = 0;
   std::uint64_t walks_after = 0;
   std::uint64_t unit_writes = 0;    ///< to registers of units, since the last reset
-  std::uint64_t busy_queues = 0;    ///< invalidation queues that were not empty when the shutdown was done
+  std::uint64_t busy_queues = 0;    ///< invalidation queues, of units that stay on, that were not empty at a reset
   std::uint64_t interleavings = 0;  ///< stores of commands after which requests were tried
 };
 

@@ -342,7 +342,7 @@ const Spec& expect_spec() {
        {"misuse", Type::kNumber, false, "uses of registers that the architecture forbids, 0 by default"},
        {"translation_drops", Type::kNumber, false, "times that TES went 1 -> 0, 0 by default"},
        {"busy_queues", Type::kNumber, false,
-        "invalidation queues that shutdown leaves with head unequal tail, 0 by default"},
+        "invalidation queues with head unequal tail at a warm reset, 0 by default"},
        {"walks_before", Type::kNumber, false, "walks before the warm reset, at least"},
        {"walks_during", Type::kNumber, false, "walks in the blackout, at least"},
        {"walks_after", Type::kNumber, false, "walks after it, at least"},

@@ -6,6 +6,9 @@
 #include <tuple>
 
 #include "tests/soc/machine.h"
+#include "tlm/spec/paging.h"
+#include "tlm/spec/registers.h"
+#include "tlm/spec/structures.h"
 
 namespace vtd::soc {
 namespace {
@@ -202,6 +205,52 @@ TEST_P(StallTest, InvalidationMeetsBlockedMissesWithoutDeadlock) {
   EXPECT_EQ(m.endpoint(0).total().mismatches, 0U);
   EXPECT_THAT(m.monitor().violations(), IsEmpty());
 }
+
+#ifdef VTDSIM_ISS
+// ---- stores of the firmware --------------------------------------------------------------------------------------
+
+TEST(StoresTest, ContextEntriesAreWrittenAtOnceAndPagingEntriesAsWords) {
+  Machine m(machine_config(CpuKind::kIss));
+  struct Instruction {
+    bool linked;  ///< before, the context table is nobody's and is being zeroed
+    std::vector<MemoryStore> stores;
+  };
+  std::vector<Instruction> instructions;
+  const auto table_of_d1 = [&] {
+    const PhysAddr root = rtaddr::kRTA.in_place(m.unit(0).core().register_value(RegId::kRTADDR));
+    return root == 0 ? root : root::kCTP.in_place(m.dram().peek(root + kD1.bus() * root::kBytes));
+  };
+  m.cpu().on_stores([&](const std::vector<MemoryStore>& stores) {
+    instructions.push_back({table_of_d1() != 0, stores});
+  });
+  run_story([&] {
+    m.wait_ready();
+    m.map_and_attach(1, kD1, kMemory1);
+    m.must(Command::kDetach, {kD1.value});
+  });
+  const PhysAddr table = table_of_d1();
+  const PhysAddr entry = table + kD1.devfn() * ctx::kBytes;
+  ASSERT_NE(table, 0U);
+  unsigned written = 0;
+  unsigned words = 0;
+  for (const auto& [linked, stores] : instructions) {
+    std::uint64_t inside = 0;
+    for (const MemoryStore& s : stores) {
+      if (linked && s.address >= entry && s.address < entry + ctx::kBytes) inside += s.bytes;
+      const bool heap = s.address >= platform::kHeapBase && s.address < platform::kGuestBase;
+      if (heap && s.bytes > 1 && (m.dram().peek(align_down(s.address, 8)) & ss::kADDR.mask()) == kMemory1) {
+        EXPECT_EQ(s.bytes, 8U);
+        ++words;
+      }
+    }
+    if (inside == 0) continue;
+    EXPECT_EQ(inside, ctx::kBytes) << "the entry is written by one instruction";
+    ++written;
+  }
+  EXPECT_EQ(written, 2U) << "attached, detached";
+  EXPECT_GE(words, 1U) << "the leaf of the first page";
+}
+#endif
 
 // ---- an update under DMA, on each CPU and with each poison ----------------------------------------------------------
 
