@@ -6,6 +6,11 @@
 namespace vtd::fw {
 namespace {
 
+/// What a crashed image left may point anywhere.
+bool in_memory(PhysAddr address, std::uint64_t bytes) {
+  return address < hal::memory_size() && bytes <= hal::memory_size() - address;
+}
+
 /// A copy of one page; 0 when memory is out.
 PhysAddr copy_page(PhysAddr page, PageAllocator& allocator) {
   const PhysAddr copy = allocator.allocate();
@@ -21,17 +26,21 @@ Status copy_pasids(Unit& unit, PhysAddr context_entry, PageAllocator& allocator)
   Record128 entry{{hal::read64(context_entry), hal::read64(context_entry + 8)}};
   const PasidTable old(entry.address(sctx::kPASIDDIRPTR),
                        pasids_of_pdts(static_cast<unsigned>(entry.get(sctx::kPDTS))));
+  if (!in_memory(old.directory(), old.directory_pages() * kPageSize)) return Status::kFault;
   const PhysAddr directory = allocator.allocate(old.directory_pages());
   if (directory == 0) return Status::kNoMemory;
   hal::copy(directory, old.directory(), old.directory_pages() * kPageSize);
-  bool copied = old.visit_tables([&](std::uint32_t first, PhysAddr page) {
-    const PhysAddr copy = copy_page(page, allocator);
+  Status result = Status::kOk;
+  old.visit_tables([&](std::uint32_t first, PhysAddr page) {
+    const bool known = in_memory(page, kPageSize);
+    const PhysAddr copy = known ? copy_page(page, allocator) : 0;
+    if (copy == 0) result = known ? Status::kNoMemory : Status::kFault;
     if (copy == 0) return false;
     const PhysAddr at = directory + pasid_dir::kIndex.get(first) * pasid_dir::kBytes;
     hal::write64(at, (hal::read64(at) & ~pasid_dir::kSMPTBLPTR.mask()) | copy);
     return true;
   });
-  if (!copied) return Status::kNoMemory;
+  if (!ok(result)) return result;
   hal::flush(directory, old.directory_pages() * kPageSize);
   old.for_each_present([&](std::uint32_t, const pasid::Entry& e) {
     static_cast<void>(unit.ids().reserve(e.get(pasid::kDID)));  // several entries may share one
@@ -49,15 +58,17 @@ Status copy_tables(Iommu& iommu, Unit& unit, TableMode mode) {
   PageAllocator& allocator = iommu.allocator();
   const PageAllocator before = allocator;
   const ContextMap old(driver.root_pointer(), mode);
+  if (!in_memory(old.root(), kPageSize)) return Status::kFault;
   const ContextMap copy(allocator.allocate(), mode);
   if (copy.root() == 0) return Status::kNoMemory;
   Status result = Status::kOk;
   unsigned entries = 0;
   old.for_each_table([&](unsigned n, PhysAddr table) {
     if (!ok(result)) return;
-    const PhysAddr fresh = copy_page(table, allocator);
+    const bool known = in_memory(table, kPageSize);
+    const PhysAddr fresh = known ? copy_page(table, allocator) : 0;
     if (fresh == 0) {
-      result = Status::kNoMemory;
+      result = known ? Status::kNoMemory : Status::kFault;
       return;
     }
     copy.for_each_present(n, fresh, [&](SourceId sid, PhysAddr at) {

@@ -11,7 +11,7 @@ namespace vtd::fw {
 /// Copies root, context and, in scalable mode, PASID directory and tables of a unit that translates; reserves each
 /// domain id that it finds, then moves the unit to the copies. Devices with an entry are marked copied: their first
 /// attach tears the entry down. Paging tables stay where they are. kInvalid: the unit's table mode is not `mode`;
-/// kNoMemory.
+/// kNoMemory; kFault: a table lies outside memory. After an error nothing is changed.
 [[nodiscard]] Status copy_tables(Iommu& iommu, Unit& unit, TableMode mode);
 
 }  // namespace vtd::fw

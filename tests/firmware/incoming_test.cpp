@@ -383,6 +383,25 @@ TEST_P(CrashTest, TheCopySaysTheSameAndLiesInTheCrashRegionOnly) {
   EXPECT_THAT(invalidations(m_.platform.units[0].descriptors), Contains("iotlb global did 0"));
 }
 
+TEST_P(CrashTest, TableOutsideMemoryEndsTheCopyAndTheUnitStartsFromScratch) {
+  const TableMode mode = GetParam() ? TableMode::kScalable : TableMode::kLegacy;
+  const PhysAddr behind = platform::kDramSize;
+  const PhysAddr old_root = root();
+  const ContextMap map(old_root, mode);
+  if (GetParam()) {
+    const PhysAddr at = map.entry_at(kD1);
+    m_.platform.write64(at, (m_.platform.read64(at) & 0xFFF) | behind);
+  } else {
+    m_.platform.write64(old_root + kD1.bus() * vtd::root::kBytes, behind | 1);
+  }
+  crash();
+  ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
+  EXPECT_THAT(m_.platform.console(), Contains(HasSubstr("kdump: unit 0xfed90000: EFAULT")));
+  EXPECT_NE(root(), old_root);
+  EXPECT_EQ(m_.platform.units[0].te_drops, 1U) << "the old DMA can only be stopped";
+  EXPECT_EQ(m_.iommu().unit(0).ids().taken(), 0U);
+}
+
 TEST_P(CrashTest, IdsFoundAreReservedAndOnlyPassThroughIsShared) {
   crash();
   ASSERT_TRUE(m_.start_next()) << m_.platform.last_line();
