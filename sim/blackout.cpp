@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sim/times.h"
 #include "tlm/spec/registers.h"
 
 namespace vtd::sim {
@@ -49,7 +50,7 @@ BlackoutMeter::BlackoutMeter(soc::Platform& platform) : platform_(platform) {
 
 BlackoutMeter::Counts BlackoutMeter::now() const {
   Counts c;
-  c.ns = sc_core::sc_time_stamp().value() / 1000;
+  c.ns = now_ns();
   for (std::size_t i = 0; i < platform_.units(); ++i) {
     c.walks += platform_.unit(i).statistics().walks;
     c.invalidations += platform_.unit(i).statistics().invalidations;

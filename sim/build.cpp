@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "sim/build.h"
 
+#include "sim/times.h"
 #include "tlm/spec/platform.h"
 
 namespace vtd::sim {
 namespace {
-
-sc_core::sc_time from_ns(std::uint64_t ns) {
-  return sc_core::sc_time(static_cast<double>(ns), sc_core::SC_NS);
-}
 
 std::string pick(const std::string& override_value, const Params& p, const char* key, const char* otherwise) {
   return override_value.empty() ? p.text(key, otherwise) : override_value;

@@ -51,7 +51,7 @@ void Interleaving::begin() {
 }
 
 void Interleaving::stored(const std::vector<soc::MemoryStore>& stores) {
-  if (!running_) return;
+  if (!running_ || before_.empty()) return;
   // Tables are in general memory; the stack and what else is the firmware's own is in its slot.
   const auto table = std::find_if(stores.begin(), stores.end(),
                                   [](const soc::MemoryStore& s) { return s.address >= platform::kHeapBase; });

@@ -5,15 +5,9 @@
 #include <algorithm>
 
 #include "sim/runner.h"
+#include "sim/times.h"
 
 namespace vtd::sim {
-namespace {
-
-std::uint64_t now_ns() {
-  return sc_core::sc_time_stamp().value() / 1000;
-}
-
-}  // namespace
 
 /// Compares what devices believe they wrote with memory, by the intended map.
 void Story::check_memory() {

@@ -21,6 +21,13 @@ namespace vtd::sim {
 /// Exit status of the program (design, "Scenarios").
 enum class ExitStatus : int { kAsExpected = 0, kExpectationFailed = 1, kWrongInput = 2, kLimit = 3, kInternal = 4 };
 
+/// Longer than any poll budget of the firmware.
+[[nodiscard]] inline sc_core::sc_time command_timeout() {
+  return {5, sc_core::SC_SEC};
+}
+/// Steps that wait, unless they say otherwise.
+inline constexpr std::uint64_t kDefaultTimeoutNs = 100'000'000;
+
 /// Counters at one instant, over all units.
 struct Snapshot {
   std::uint64_t walks = 0;
