@@ -32,8 +32,6 @@ struct Injection {
 [[nodiscard]] bool is_reference(const std::string& text);
 /// Values for a field of the image that depend on what is there at the reset.
 [[nodiscard]] const std::vector<PlaceHelp>& value_words();
-/// Values for a field of the image that depend on what is there at the reset.
-[[nodiscard]] const std::vector<PlaceHelp>& value_words();
 /// "PLACE=VALUE", "PLACE=unit[1]" or "PLACE"; throws std::invalid_argument that says what was expected.
 [[nodiscard]] Injection parse_injection(const std::string& text);
 

@@ -16,6 +16,7 @@
 #include "sim/coverage.h"
 #include "sim/decode/command.h"
 #include "sim/explain.h"
+#include "sim/qemu/command.h"
 #include "sim/report.h"
 #include "sim/runner.h"
 #include "sim/trace.h"
@@ -277,6 +278,7 @@ int sc_main(int argc, char** argv) {
       ->required();
   explain_command->add_option("arguments", words, "what to explain");
   const DecodeCommand decode(app);
+  const qemu::QemuCommand qemu(app);
 
   try {
     app.parse(argc, argv);
@@ -291,6 +293,7 @@ int sc_main(int argc, char** argv) {
       std::cout << (topic == "scenario" ? tell(o, words) : explain(topic, words));
       return 0;
     }
+    if (qemu.called()) return qemu.run();
     if (decode.called()) {
       std::cout << decode.answer();
       return 0;

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sim/unit_report.h"
+
 namespace vtd::sim {
 namespace {
 
@@ -69,14 +71,6 @@ std::string walker_text(const RemappingUnit& unit) {
       "tables; {} answers shared\n",
       count(kSecondHit2), count(kSecondHit3), count(kSecondHit4), count(kFirstHit2), count(kFirstHit3),
       count(kFirstHit4), count(kGuestHit), count(kShared));
-}
-
-nlohmann::json walker_json(const RemappingUnit& unit) {
-  nlohmann::json events = nlohmann::json::object();
-#define VTD_X(name, text) events[text] = unit.walker_count(WalkerEvent::name);
-  VTD_WALKER_EVENTS(VTD_X)
-#undef VTD_X
-  return events;
 }
 
 std::string caches_text(soc::Platform& platform) {
@@ -217,23 +211,7 @@ std::string json(const ReportContext& c) {
                             {"total", json_of(e.total())},
                             {"phases", by_phase}});
   }
-  for (std::size_t i = 0; i < c.platform.units(); ++i) {
-    const UnitStatistics& u = c.platform.unit(i).statistics();
-    nlohmann::json caches;
-    for (const auto& [id, name] : {std::pair{CacheId::kContext, "context"}, {CacheId::kIotlb, "iotlb"}})
-      caches[name] = {
-          {"hits", u.cache(id, CacheEvent::kHit)},        {"misses", u.cache(id, CacheEvent::kMiss)},
-          {"fills", u.cache(id, CacheEvent::kFill)},      {"fills_refused", u.cache(id, CacheEvent::kFillRefused)},
-          {"evictions", u.cache(id, CacheEvent::kEvict)}, {"invalidated", u.cache(id, CacheEvent::kInvalidate)}};
-    j["units"].push_back({{"caches", caches},
-                          {"walker", walker_json(c.platform.unit(i))},
-                          {"walks", u.walks},
-                          {"walk_reads", u.walk_reads},
-                          {"walks_in_flight_max", u.walks_in_flight_max},
-                          {"faults", u.faults},
-                          {"restarts", u.restarts},
-                          {"invalidations", u.invalidations}});
-  }
+  for (std::size_t i = 0; i < c.platform.units(); ++i) j["units"].push_back(unit_json(c.platform.unit(i)));
   if (!c.platform.dram().coherent()) {
     const soc::Dram::CacheCounters& cache = c.platform.dram().cache_counters();
     j["cpu_cache"] = {{"written_back", cache.written_back}, {"evicted", cache.evicted}, {"lost", cache.lost}};

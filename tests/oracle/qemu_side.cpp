@@ -54,6 +54,7 @@ QemuSide::QemuSide(std::vector<std::string> program, std::string options)
 
 QemuSide::~QemuSide() {
   qtest_.reset();
+  process_.reset();
   if (memory_ != nullptr) munmap(memory_, kRamSize);
   std::filesystem::remove_all(directory_);
 }
@@ -79,7 +80,10 @@ void QemuSide::start() {
         std::string("-device"),     std::string("pcie-root-port,id=rp,addr=07.0,chassis=1"),
         std::string("-device"),     std::string("i82559er,bus=rp,addr=0,romfile=")})
     command.push_back(word);
-  qtest_ = std::make_unique<Qtest>(command, directory_);
+  qtest_ = std::make_unique<qemu::Qtest>(directory_);
+  for (const std::string& word : qtest_->arguments()) command.push_back(word);
+  process_ = std::make_unique<qemu::QemuProcess>(command, qemu::QemuProcess::Options{.log = directory_ + "/qemu.log"});
+  qtest_->accept(*process_);
   qtest_->ask("endianness");
   const int file = open(memory.c_str(), O_RDWR);
   void* mapped = mmap(nullptr, kRamSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -124,6 +128,7 @@ void QemuSide::set_up_devices() {
 void QemuSide::reset() {
   // system_reset needs QMP; a new machine is as good, and rare.
   qtest_.reset();
+  process_.reset();
   munmap(memory_, kRamSize);
   memory_ = nullptr;
   start();

@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/qemu/qemu_process.h"
+#include "sim/qemu/qtest.h"
 #include "tests/oracle/command.h"
-#include "tests/oracle/qtest.h"
 #include "tlm/core/unit.h"
 
 namespace vtd::oracle {
@@ -26,7 +27,7 @@ class Side {
   virtual void reset() = 0;
 };
 
-/// Stock QEMU. `options` are those of -device intel-iommu. Throws QemuDied or std::runtime_error.
+/// Stock QEMU. `options` are those of -device intel-iommu. Throws qemu::QemuDied or std::runtime_error.
 class QemuSide final : public Side {
  public:
   QemuSide(std::vector<std::string> program, std::string options);
@@ -43,7 +44,8 @@ class QemuSide final : public Side {
   std::vector<std::string> program_;
   std::string options_;
   std::string directory_;
-  std::unique_ptr<Qtest> qtest_;
+  std::unique_ptr<qemu::QemuProcess> process_;
+  std::unique_ptr<qemu::Qtest> qtest_;
   std::uint8_t* memory_ = nullptr;
 };
 

@@ -21,12 +21,22 @@ class Declare {
 
 constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
 
+std::uint64_t end_of(const sc_core::sc_time& duration) {
+  const std::uint64_t room = kForever - now_ps();
+  return now_ps() + (to_ps(duration) < room ? to_ps(duration) : room);
+}
+
 }  // namespace
 
 void run(const sc_core::sc_time& duration) {
-  const std::uint64_t room = kForever - now_ps();
-  const Declare end(now_ps() + (to_ps(duration) < room ? to_ps(duration) : room));
+  const Declare end(end_of(duration));
   sc_core::sc_start(duration);
+}
+
+void run_to_rest(const sc_core::sc_time& duration) {
+  if (!sc_core::sc_pending_activity()) return;
+  const Declare end(end_of(duration));
+  sc_core::sc_start(duration, sc_core::SC_EXIT_ON_STARVATION);
 }
 
 void run() {

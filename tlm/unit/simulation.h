@@ -13,6 +13,8 @@ namespace vtd {
 
 /// As sc_start(duration).
 void run(const sc_core::sc_time& duration);
+/// Until nothing is left to do, but at most `duration`. Time stops where the last thing happened.
+void run_to_rest(const sc_core::sc_time& duration);
 /// As sc_start(): until nothing is left to do, or sc_stop().
 void run();
 
