@@ -18,7 +18,7 @@ tlm/soc ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit|soc)|tlm_utils|fmt|sys|uni
 tlm/soc ^\s*#\s*include\s*["<](verilated|V[a-z])
 firmware ^\s*#\s*include\s*["<](?!(tlm/spec|firmware)/)[^">]*/
 firmware ^\s*#\s*include\s*<(?!(c?stdint|c?stddef|array|bit|concepts|limits|span|type_traits|utility|new|optional|string_view|tuple|initializer_list|algorithm|atomic)(\.h)?>|tlm/spec/|firmware/)
-sim ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit|soc)|firmware|sim|yaml-cpp|nlohmann|CLI|fmt|sys)/)[^">]*/
+sim ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit|soc)|firmware|sim|yaml-cpp|nlohmann|CLI|fmt|sys|linux|tlm_utils)/)[^">]*/
 RULES
 }
 

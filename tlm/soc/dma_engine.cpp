@@ -69,10 +69,11 @@ void DmaEngine::bar_write(std::uint64_t offset, std::uint64_t value, unsigned by
   const std::uint64_t base = align_down(offset, kWord);
   if (bytes == kWord && offset == base) return write_register(base, value);
   if (bytes != kWord / 2 || !is_aligned(offset, bytes)) return;
-  // Half a register: the other half of RW ones stays, that of commands and W1C bits is 0.
-  const bool status = base == e::kStatus || base == e::kControl;
-  const std::uint64_t kept = status && offset != base ? read_register(base) : status ? 0 : read_register(base);
-  write_register(base, (offset == base ? kLow : kHigh).with(status ? 0 : kept, value));
+  // Half a register: the other half stays. Control and Status have nothing in their upper half, and commands and W1C
+  // bits in the lower one.
+  const bool acts = base == e::kStatus || base == e::kControl;
+  if (acts && offset != base) return;
+  write_register(base, (offset == base ? kLow : kHigh).with(acts ? 0 : read_register(base), value));
 }
 
 std::uint64_t DmaEngine::read_register(std::uint64_t offset) const {

@@ -3,7 +3,6 @@
 
 #include <cstring>
 #include <stdexcept>
-#include <string>
 
 #include "tlm/spec/types.h"
 
@@ -28,12 +27,16 @@ const PciIdentity kIdentity{.vendor = n::kVendorId,
                             .bar_size = n::kBarSize,
                             .msi = true};
 
+std::uint64_t store_size(const NvmeConfig& config) {
+  if (config.size_mib == 0 || config.workers == 0)
+    throw std::invalid_argument("NVMe: a namespace of 1 MiB and one worker are the least");
+  return config.size_mib * kMiB;
+}
+
 }  // namespace
 
 NvmeController::NvmeController(sc_core::sc_module_name name, const NvmeConfig& config)
-    : PciEndpoint(name, kIdentity), store_(config.size_mib * kMiB) {
-  if (config.size_mib == 0 || config.workers == 0)
-    throw std::invalid_argument(std::string(basename()) + ": a namespace of 1 MiB and one worker are the least");
+    : PciEndpoint(name, kIdentity), store_(store_size(config)) {
   for (unsigned i = 0; i < config.workers; ++i)
     sc_core::sc_spawn([this] { work(); }, sc_core::sc_gen_unique_name("worker"));
   sc_core::sc_spawn([this] { send_interrupts(); }, sc_core::sc_gen_unique_name("interrupts"));
