@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <bit>
 #include <filesystem>
 #include <fstream>
 #include <iostream>

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -32,8 +33,14 @@ std::string new_directory() {
   return name;
 }
 
-/// A directory for sockets and tables, gone when the run is over.
-class Scratch {
+std::uint64_t microseconds(std::chrono::steady_clock::duration d) {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+}
+
+}  // namespace
+
+/// A directory for sockets and tables, gone as soon as QEMU has read it.
+class Server::Scratch {
  public:
   Scratch() : path_(new_directory()) {}
   ~Scratch() {
@@ -47,12 +54,6 @@ class Scratch {
  private:
   std::string path_;
 };
-
-std::uint64_t microseconds(std::chrono::steady_clock::duration d) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
-}
-
-}  // namespace
 
 Server::Server(const ServeOptions& options)
     : options_(options),
@@ -105,16 +106,16 @@ std::vector<std::string> Server::command(std::vector<Descriptor>& inherited) {
 }
 
 int Server::run(const volatile bool& stop) {
-  const Scratch scratch;
+  scratch_ = std::make_unique<Scratch>();
   DmarTable table{.unit_base = options_.unit_base,
                   .host_address_width = machine_.unit().config().profile.host_address_width,
                   .interrupt_remapping = options_.machine.interrupt_remapping};
   for (const auto& source : machine_.unit().config().dma_ports) table.devices.push_back(*source);
   const std::vector<std::uint8_t> dmar = make_dmar(table);
-  const std::string dmar_file = scratch.path() + "/dmar";
+  const std::string dmar_file = scratch_->path() + "/dmar";
   std::ofstream(dmar_file, std::ios::binary).write(reinterpret_cast<const char*>(dmar.data()), std::ssize(dmar));
 
-  qtest_.emplace(scratch.path());
+  qtest_.emplace(scratch_->path());
   std::vector<Descriptor> inherited;
   std::vector<std::string> words = command(inherited);
   words.insert(words.end(), {"-acpitable", "file=" + dmar_file});
@@ -197,6 +198,7 @@ void Server::serve(std::size_t index) {
   Connection& c = connections_[index];
   auto request = c.transport->receive();
   if (!request) return;
+  scratch_.reset();
   if (request->kind == Request::Kind::kClosed) {
     c.open = false;
     return;

@@ -2,7 +2,6 @@
 // `vtdsim serve`: a QEMU, and the machine behind it, until the guest is done.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -48,6 +47,7 @@ class Server {
 
  private:
   using Clock = std::chrono::steady_clock;
+  class Scratch;
   /// A function and its connection.
   struct Connection {
     std::unique_ptr<Transport> transport;
@@ -80,6 +80,7 @@ class Server {
   Machine machine_;
   Timeline timeline_;
   std::optional<WaveFile> waves_;
+  std::unique_ptr<Scratch> scratch_;  ///< until QEMU has read what is there
   std::optional<Qtest> qtest_;
   std::vector<Connection> connections_;
   std::vector<Clock::time_point> ticked_;
