@@ -4,12 +4,14 @@ import gzip
 import lzma
 import os
 import pathlib
+import random
 import re
 import subprocess
 
 from kernel import Missing
 
 DIRECTORY, FILE = 0o040755, 0o100755
+DATA = 1_048_573  # bytes of test data; a prime, so that repeating them repeats no page
 
 
 class Archive:
@@ -56,7 +58,8 @@ def build(kernel, init, vfio_test, second):
     for directory in ("proc", "sys", "dev", "tmp", "sbin"):
         archive.directory(directory)
     archive.add("init", pathlib.Path(init).read_bytes())
-    archive.add("bin/busybox", program("/bin/busybox"))
+    with_libraries(archive, "/bin/busybox", "bin/busybox")  # that of the package busybox is not static
+    archive.add("data", random.Random(1).randbytes(DATA))
     archive.add("bin/vfio_test", program(vfio_test))
     with_libraries(archive, "/sbin/kexec", "sbin/kexec")
     for number, module in enumerate(kernel.modules):

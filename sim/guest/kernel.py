@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Debian kernels, fetched and unpacked, never installed."""
+import contextlib
+import fcntl
 import pathlib
 import re
+import shutil
 import subprocess
 
 
@@ -31,22 +34,45 @@ class Kernel:
         self.modules = modules  # paths, in load order
 
 
+@contextlib.contextmanager
+def alone(place):
+    """Of all runs on this machine, one at a time in here."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(place.with_name(place.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def state(version, cache):
+    """In words: fetched, or what would be; raises Missing if it cannot be."""
+    ready = pathlib.Path(cache) / f"kernel-{version}" / "ready"
+    return f"{ready.read_text().strip()}, fetched" if ready.exists() else f"{package_of(version)}, fetched when needed"
+
+
+def unpack(version, place):
+    """The newest kernel of that series into the directory `place`: all of it, or no `place`."""
+    package = package_of(version)
+    scratch = place.with_name(place.name + ".new")
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
+    scratch.mkdir()
+    got = subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, capture_output=True, text=True)
+    debs = list(scratch.glob("*.deb"))
+    if got.returncode != 0 or len(debs) != 1:
+        why = (got.stderr.strip().splitlines() or ["apt-get download brought no package"])[-1]
+        raise Missing(f"kernel {version}: {package} cannot be fetched: {why}")
+    subprocess.run(["dpkg-deb", "-x", debs[0].name, "."], cwd=scratch, check=True)
+    debs[0].unlink()
+    (scratch / "ready").write_text(package + "\n")
+    scratch.rename(place)
+
+
 def fetch(version, cache):
     """The kernel of that series, in the directory `cache`."""
     place = pathlib.Path(cache) / f"kernel-{version}"
-    ready = place / "ready"
-    if not ready.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        package = package_of(version)
-        for old in place.glob("*.deb"):
-            old.unlink()
-        got = subprocess.run(["apt-get", "download", "-q", package], cwd=place, capture_output=True, text=True)
-        debs = list(place.glob("*.deb"))
-        if got.returncode != 0 or len(debs) != 1:
-            raise Missing(f"kernel {version}: {package} cannot be fetched: {got.stderr.strip().splitlines()[-1:]}")
-        subprocess.run(["dpkg-deb", "-x", debs[0].name, "."], cwd=place, check=True)
-        debs[0].unlink()
-        ready.write_text(package + "\n")
+    with alone(place):
+        if not (place / "ready").exists():
+            unpack(version, place)
     image = next((place / "boot").glob("vmlinuz-*"))
     tree = next((place / "lib/modules").glob("*")) / "kernel"
     modules = []

@@ -395,6 +395,7 @@ int read_live(const char* address) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a line, a write: /dev/kmsg makes a message of each
   if (words.size() == 2 && words[0] == "--read-live") return read_live(argv[2]);
   if (words.size() == 4 && words[2] == "--leave-live")
     leave_live(argv[1], argv[2], static_cast<unsigned>(std::strtoul(argv[4], nullptr, 10)));
