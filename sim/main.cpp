@@ -17,7 +17,9 @@
 #include "sim/decode/command.h"
 #include "sim/explain.h"
 #include "sim/qemu/command.h"
-#include "sim/report.h"
+#include "sim/report/chronicle.h"
+#include "sim/report/page.h"
+#include "sim/report/report.h"
 #include "sim/runner.h"
 #include "sim/trace.h"
 #include "tlm/unit/simulation.h"
@@ -140,6 +142,7 @@ int run(const Options& o) {
   }
   Trace trace(*platform);
   const BlackoutMeter blackout(*platform);
+  const Chronicle chronicle(*platform);
   Story story("story", scenario, *platform, injector);
   if (!o.quiet) platform->uart().on_line([](const std::string& line) { std::cout << "  | " << line << '\n'; });
   std::optional<WaveFile> waves;
@@ -175,6 +178,8 @@ int run(const Options& o) {
                               out + "/report.json",
                               rerun_command(o, choice)};
   write_file(context.json_file, json(context));
+  write_file(out + "/report.html", page(context, chronicle));
+  write_file(out + "/trace.json", chrome_trace(context, chronicle));
   if (!o.normalised.empty()) write_file(o.normalised, trace.normalised());
   if (!o.full.empty()) write_file(o.full, trace.full());
   if (!o.quiet || status != ExitStatus::kAsExpected) std::cout << summary(context) << std::flush;
@@ -221,6 +226,11 @@ int lint(const Options& o, const std::vector<std::string>& paths) {
 // SystemC's threads run on stacks of their own, which neither the fake stack nor the leak checker can walk.
 extern "C" const char* __asan_default_options() {
   return "detect_stack_use_after_return=0:detect_leaks=0";
+}
+// Nor does it know their bounds: after an exception it leaves the shadow of the frames that are gone as it was, and the
+// next one is taken for an error of the sanitizer's own call of sigaltstack.
+extern "C" const char* __asan_default_suppressions() {
+  return "interceptor_name:sigaltstack";
 }
 #endif
 

@@ -29,7 +29,7 @@ struct DecodeCommand::Options {
   }
   CLI::App* memory(const std::string& name, const std::string& about,
                    std::function<std::string(const MemoryImage&)> run) {
-    CLI::App* app = sub(name, about, [this, run = std::move(run)] { return run(MemoryImage(file, base)); });
+    CLI::App* app = sub(name, about, [this, run = std::move(run)] { return run(FileImage(file, base)); });
     app->add_option("memory", file, "raw image of memory, little endian")->required();
     number(app, "--base", base, "address of the image's first byte")->required();
     number(app, "--limit", limit, "lines to print, 10000 by default");

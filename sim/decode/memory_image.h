@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A raw binary image of memory, as a debugger or an emulator writes it.
+// Memory that is looked at and not changed: a raw binary image, as a debugger or an emulator writes it, or what a
+// simulation holds.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +12,11 @@
 
 namespace vtd::sim {
 
-/// A file mapped for reading; its first byte is at `base`. Little endian, as are the structures and the host.
+/// The first byte is at `base`. Little endian, as are the structures and the host.
 class MemoryImage {
  public:
-  /// Throws std::invalid_argument that names the file, or --base.
-  MemoryImage(const std::string& path, PhysAddr base);
-  ~MemoryImage();
+  /// `bytes` outlive it, are not empty and do not go past the last address.
+  MemoryImage(std::span<const std::byte> bytes, PhysAddr base) : base_(base), bytes_(bytes) {}
   MemoryImage(const MemoryImage&) = delete;
   MemoryImage& operator=(const MemoryImage&) = delete;
 
@@ -31,8 +31,20 @@ class MemoryImage {
 
  private:
   PhysAddr base_;
-  std::size_t size_ = 0;
-  void* bytes_ = nullptr;
+  std::span<const std::byte> bytes_;
+};
+
+/// A file mapped for reading; its first byte is at `base`.
+class FileImage : public MemoryImage {
+ public:
+  /// Throws std::invalid_argument that names the file, or --base.
+  FileImage(const std::string& path, PhysAddr base) : FileImage(map(path, base), base) {}
+  ~FileImage();
+
+ private:
+  FileImage(std::span<const std::byte> bytes, PhysAddr base) : MemoryImage(bytes, base), mapped_(bytes) {}
+  [[nodiscard]] static std::span<const std::byte> map(const std::string& path, PhysAddr base);
+  std::span<const std::byte> mapped_;
 };
 
 }  // namespace vtd::sim

@@ -15,7 +15,7 @@
 #include "sim/qemu/replay.h"
 #include "sim/qemu/server.h"
 #include "sim/runner.h"
-#include "sim/unit_report.h"
+#include "sim/report/unit_report.h"
 #include "tlm/unit/simulation.h"
 
 namespace vtd::qemu {

@@ -15,7 +15,7 @@
 
 #include "sim/qemu/dmar.h"
 #include "sim/qemu/mpqemu.h"
-#include "sim/unit_report.h"
+#include "sim/report/unit_report.h"
 #include "tlm/unit/simulation.h"
 
 namespace vtd::qemu {

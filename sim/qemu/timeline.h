@@ -13,9 +13,6 @@
 
 namespace vtd::qemu {
 
-/// An access of the unit's registers in words: "W GCMD 84000000  TE=1 QIE=1".
-[[nodiscard]] std::string register_access(const Profile& profile, const Event& access);
-
 /// Lines begin with seconds since the start; the unit's are indented. Runs of equal reads are one line with a count.
 class Timeline final : public Observer {
  public:

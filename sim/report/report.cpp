@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "sim/report.h"
+#include "sim/report/report.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "sim/unit_report.h"
+#include "sim/report/unit_report.h"
 
 namespace vtd::sim {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "sim/unit_report.h"
+#include "sim/report/unit_report.h"
 
 #include <array>
 #include <utility>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "sim/blackout.h"
+#include "sim/report/blackout.h"
 
 #include <algorithm>
 #include <string_view>

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "sim/blackout.h"
+#include "sim/report/blackout.h"
 #include "sim/runner.h"
 
 namespace vtd::sim {
