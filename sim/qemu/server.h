@@ -21,7 +21,6 @@ namespace vtd::qemu {
 
 struct ServeOptions {
   MachineOptions machine{};
-  std::uint32_t unit_base = Machine::kUnitBase;
   double ratio = 1;   ///< simulated seconds a second, at Pace::kWall
   std::string out{};  ///< directory of report, timeline and waves
   bool waves = false;
@@ -56,6 +55,10 @@ class Server {
     std::uint64_t bar_accesses = 0;
   };
 
+  /// run(), but for the books.
+  int serve_guest(const volatile bool& stop);
+  /// Recording, timeline and waves are whole, however the run ended.
+  void close_books();
   [[nodiscard]] std::vector<std::string> command(std::vector<Descriptor>& inherited);
   bool serve_until_closed(QemuProcess& qemu, const volatile bool& stop);
   void serve(std::size_t index);
