@@ -36,7 +36,8 @@ std::string new_directory() {
 
 /// What software can read of them, and every field by name.
 nlohmann::json capabilities(const Profile& profile) {
-  nlohmann::json j{{"CAP", fmt::format("{:x}", cap_value(profile))}, {"ECAP", fmt::format("{:x}", ecap_value(profile))}};
+  nlohmann::json j{{"CAP", fmt::format("{:x}", cap_value(profile))},
+                   {"ECAP", fmt::format("{:x}", ecap_value(profile))}};
   for (const ProfileNumber& n : kProfileNumbers) j[n.name] = profile.*n.member;
   for (const ProfileFlag& f : kProfileFlags) j[f.name] = profile.*f.member;
   return j;

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The parts of sim/linux that need no QEMU: the archive it builds, and how it judges a console."""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import json
 import os
 import pathlib
 import subprocess
@@ -14,6 +19,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "
 import initramfs  # noqa: E402
 import judge  # noqa: E402
 import kernel  # noqa: E402
+
+
+def script(name):
+    """A script of sim/ as a module."""
+    path = pathlib.Path(__file__).resolve().parent.parent.parent / "sim" / name
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+linux = script("linux")
 
 
 def fields(data, at):
@@ -278,6 +295,60 @@ class Fetch(unittest.TestCase):
         with self.assertRaisesRegex(kernel.Missing, "apt-get download linux-image-1.*404.*run apt-get update"):
             kernel.unpack("6.12", self.place / "kernel")
         self.assertEqual((self.count("update"), self.count("download")), (1, 2))
+
+
+class Runs(unittest.TestCase):
+    """What sim/linux makes of what a run has left."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = scratch.name
+
+    def run_of(self, *words, text=None, told=None, **state):
+        run = linux.Run(linux.arguments([*words, "--out", self.place]), words[0], "6.12")
+        run.out.mkdir(exist_ok=True)
+        (run.out / "report.json").write_text(json.dumps(told or report(words[0])))
+        run.console, run.status = text or console(words[0]), 0
+        for name, value in state.items():
+            setattr(run, name, value)
+        return run
+
+    def judged(self, run):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            return run.judge(), out.getvalue()
+
+    def test_every_bug_has_its_run_and_its_notice(self):
+        self.assertEqual({bug.partition(":")[0] for _, bug in linux.BUGS}, set(judge.BUGS))
+
+    def test_a_wave_file_that_was_asked_for_must_be_there(self):
+        run = self.run_of("boot", "--waves")
+        self.assertEqual(self.judged(run)[0], 1)
+        (run.out / "linux.fst").touch()
+        self.assertEqual(self.judged(run)[0], 1)
+        (run.out / "linux.fst").write_text("x")
+        self.assertEqual(self.judged(run)[0], 0)
+
+    def test_a_bug_is_noticed_by_its_own_class_only(self):
+        acted = {**report("vfio"), "injected": ["ignored_permission: 1 times"]}
+        inject = ("vfio", "--inject", "ignored_permission")
+        lost = console("vfio").replace("0x7f0000100000", "0x1000") + "\nVTDSIM vfio.read_only: PASS"
+        self.assertEqual(self.judged(self.run_of(*inject, text=lost, told=acted))[0], 0)
+        self.assertIn("told by: missing fault: read_only: write", self.judged(self.run_of(*inject, text=lost, told=acted))[1])
+        idle = {**acted, "injected": ["ignored_permission: 0 times"]}
+        self.assertIn("NO EFFECT", self.judged(self.run_of(*inject, text=lost, told=idle))[1])
+        for other in (console("vfio"), console("vfio") + "\nVTDSIM vfio.remap: FAIL"):
+            state, said = self.judged(self.run_of(*inject, text=other, told=acted))
+            self.assertEqual(state, 1)
+            self.assertIn("NOT NOTICED", said)
+
+    def test_a_slow_guest_has_noticed_nothing(self):
+        acted = {**report("vfio"), "injected": ["lost_wait_status: 1 times"]}
+        run = self.run_of("vfio", "--inject", "lost_wait_status:8", text="[0.0] Linux version 6\n", told=acted, status=3,
+                          expired=True)
+        self.assertEqual(self.judged(run)[0], 1)
+        (run.out / "timeline.log").write_text(Evidence.WAITS)
+        self.assertEqual(self.judged(run)[0], 0)
 
 
 class Script(unittest.TestCase):
