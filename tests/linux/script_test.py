@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -366,6 +367,37 @@ class Script(unittest.TestCase):
             run = self.run_script("boot", "--simulator", empty + "/vtdsim", "--out", empty)
             self.assertEqual(run.returncode, 77, run.stdout + run.stderr)
             self.assertTrue(run.stdout.startswith("skipped: "), run.stdout)
+
+
+class Nightly(unittest.TestCase):
+    """Functions of sim/test, by themselves."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = pathlib.Path(scratch.name)
+
+    def shell(self, function, text):
+        """Runs `text` after the definition of a function of sim/test."""
+        source = (pathlib.Path(linux.__file__).parent / "test").read_text()
+        define = re.search(rf"^{function}\(\) {{.*?^}}", source, re.M | re.S)[0]
+        script = f"set -euo pipefail; cd {self.place}; say() {{ echo \"$*\"; }}\n{define}\n{text}"
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+
+    def test_a_skipped_test_says_why(self):
+        ctest = ("ctest() { mkdir -p build/Testing/Temporary; echo '1/1 Test #1: linux.boot ...***Skipped 0.1 sec'\n"
+                 "printf 'Output:\\nskipped: not installed: x; run sim/linux --install\\n' "
+                 "> build/Testing/Temporary/LastTest.log; }\n")
+        done = self.shell("suite", ctest + "allowed_skips=('linux.boot  y'); suite build")
+        self.assertIn("skipped: not installed: x; run sim/linux --install", done.stdout)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.shell("suite", ctest + "allowed_skips=(); suite build").returncode, 1)
+
+    def test_a_stage_passed_before_if_its_second_word_says_so(self):
+        for ending, again in (("x  passed  1 s  all", False), ("x  FAILED  1 s  3 passed , 1 failed", True)):
+            (self.place / "x.end").write_text(ending)
+            done = self.shell("stage", "nights=.; stage x echo again")
+            self.assertEqual("stage x" in done.stdout, again, done.stdout + done.stderr)
 
 
 if __name__ == "__main__":
