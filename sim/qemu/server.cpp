@@ -184,8 +184,9 @@ bool Server::serve_until_closed(QemuProcess& qemu, const volatile bool& stop) {
     }
     for (std::size_t i = 0; i < connections_.size(); ++i)
       if (polled[i].revents != 0) serve(i);
-    if (std::any_of(connections_.begin(), connections_.end(), [](const Connection& c) { return !c.open; })) return true;
-    if (qtest.revents != 0) qtest_->drain();
+    if (qtest.revents != 0) if_there([&] { qtest_->drain(); });
+    if (gone_ || std::any_of(connections_.begin(), connections_.end(), [](const Connection& c) { return !c.open; }))
+      return true;
   }
   return false;
 }
@@ -213,7 +214,16 @@ void Server::console(QemuProcess& qemu) {
 
 void Server::send_message(PhysAddr address, std::uint32_t data) {
   ++messages_;
-  qtest_->post(fmt::format("writel {:#x} {:#x}", address, data));
+  if_there([&] { qtest_->post(fmt::format("writel {:#x} {:#x}", address, data)); });
+}
+
+void Server::if_there(const std::function<void()>& talk) {
+  if (gone_) return;
+  try {
+    talk();
+  } catch (const QemuDied&) {
+    gone_ = true;
+  }
 }
 
 // ---- the guest's accesses ----------------------------------------------------------------------------------------
