@@ -2,6 +2,7 @@
 """Debian kernels, fetched and unpacked, never installed."""
 import contextlib
 import fcntl
+import os
 import pathlib
 import re
 import shutil
@@ -49,6 +50,10 @@ def state(version, cache):
     return f"{ready.read_text().strip()}, fetched" if ready.exists() else f"{package_of(version)}, fetched when needed"
 
 
+def download(package, directory):
+    return subprocess.run(["apt-get", "download", "-q", package], cwd=directory, capture_output=True, text=True)
+
+
 def unpack(version, place):
     """The newest kernel of that series into the directory `place`: all of it, or no `place`."""
     package = package_of(version)
@@ -56,11 +61,18 @@ def unpack(version, place):
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.rmtree(place, ignore_errors=True)
     scratch.mkdir()
-    got = subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, capture_output=True, text=True)
+    got = download(package, scratch)
+    if got.returncode != 0 and "404" in got.stderr:  # the list is older than the archive
+        root = [] if os.getuid() == 0 else ["sudo", "-n"]
+        with contextlib.suppress(OSError):
+            subprocess.run([*root, "apt-get", "update", "-q"], capture_output=True)
+        package = package_of(version)
+        got = download(package, scratch)
     debs = list(scratch.glob("*.deb"))
     if got.returncode != 0 or len(debs) != 1:
-        why = (got.stderr.strip().splitlines() or ["apt-get download brought no package"])[-1]
-        raise Missing(f"kernel {version}: {package} cannot be fetched: {why}")
+        why = (got.stderr.strip().splitlines() or ["it brought no package"])[-1]
+        raise Missing(f"kernel {version}: `apt-get download {package}` fails: {why}; run apt-get update, "
+                      "then sim/linux again")
     subprocess.run(["dpkg-deb", "-x", debs[0].name, "."], cwd=scratch, check=True)
     debs[0].unlink()
     (scratch / "ready").write_text(package + "\n")

@@ -100,7 +100,7 @@ QemuCommand::QemuCommand(CLI::App& program) : options_(std::make_unique<Options>
   o.serve->add_option("--ratio", o.serving.ratio, "simulated seconds a second, at pace wall")
       ->check(CLI::PositiveNumber);
   o.serve->add_option("--record", o.serving.record, "write a recording for `vtdsim replay`");
-  o.serve->add_option("--unit-base", o.serving.unit_base, "where firmware places the unit's registers");
+  o.serve->add_option("--unit-base", m.unit_base, "where firmware places the unit's registers");
   o.serve->add_option("qemu", o.serving.qemu, "QEMU's command line, after --")->required();
   o.replay = program.add_subcommand("replay", "do a recorded run again without QEMU, and compare");
   o.replay->add_option("recording", o.recording, "file that --record wrote")->required();

@@ -156,11 +156,11 @@ bool RamTarget::direct(tlm::tlm_generic_payload& trans, tlm::tlm_dmi& dmi) {
 
 // ---- all of it ---------------------------------------------------------------------------------------------------
 
-Machine::Machine(sc_core::sc_module_name name, const MachineOptions& options, GuestRam& ram, std::uint32_t unit_base)
+Machine::Machine(sc_core::sc_module_name name, const MachineOptions& options, GuestRam& ram)
     : sc_module(name),
       options_(options),
       unit_(std::make_unique<RemappingUnit>("unit0", config_with_ports(options))),
-      unit_function_("registers", unit_base),
+      unit_function_("registers", options.unit_base),
       ram_("ram", ram) {
   unit_->memory.bind(ram_.socket);
   unit_function_.mmio.bind(unit_->mmio);

@@ -64,12 +64,10 @@ class RamTarget final : public sc_core::sc_module {
 
 class Machine final : public sc_core::sc_module {
  public:
-  static constexpr std::uint32_t kUnitBase = 0xFEBE'0000;  ///< where SeaBIOS on q35 places the unit's BAR
-  static constexpr unsigned kUnitDevice = 0x10;            ///< 00:10.0; endpoints follow
+  static constexpr unsigned kUnitDevice = 0x10;  ///< 00:10.0; endpoints follow
 
   /// Throws std::invalid_argument for what cannot be built. `ram` must outlive the machine.
-  Machine(sc_core::sc_module_name name, const MachineOptions& options, GuestRam& ram,
-          std::uint32_t unit_base = kUnitBase);
+  Machine(sc_core::sc_module_name name, const MachineOptions& options, GuestRam& ram);
   ~Machine() override;
 
   [[nodiscard]] RemappingUnit& unit() { return *unit_; }

@@ -74,6 +74,7 @@ std::string to_json(const MachineOptions& o) {
                         {"iotlb_sets", o.iotlb_sets},
                         {"iotlb_ways", o.iotlb_ways},
                         {"seed", o.seed},
+                        {"unit_base", o.unit_base},
                         {"interrupt_remapping", o.interrupt_remapping},
                         {"pace", o.pace == Pace::kWall ? "wall" : "settled"},
                         {"bugs", o.bugs}}
@@ -92,6 +93,7 @@ MachineOptions options_from_json(const std::string& text) {
   j.at("iotlb_sets").get_to(o.iotlb_sets);
   j.at("iotlb_ways").get_to(o.iotlb_ways);
   j.at("seed").get_to(o.seed);
+  j.at("unit_base").get_to(o.unit_base);
   j.at("interrupt_remapping").get_to(o.interrupt_remapping);
   o.pace = j.at("pace") == "wall" ? Pace::kWall : Pace::kSettled;
   j.at("bugs").get_to(o.bugs);

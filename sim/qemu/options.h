@@ -26,6 +26,7 @@ struct MachineOptions {
   unsigned iotlb_sets = 0;  ///< 0: as CacheConfig has it
   unsigned iotlb_ways = 0;
   std::uint64_t seed = 1;
+  std::uint32_t unit_base = 0xFEBE'0000;  ///< of its registers: where SeaBIOS on q35 places the unit's BAR
   bool interrupt_remapping = false;
   Pace pace = Pace::kWall;
   std::vector<std::string> bugs{};  ///< as parse_bug() of bugs.h takes them

@@ -28,8 +28,10 @@ std::array<Descriptor, 2> make_pipe(int flags) {
 }
 
 /// In the child: becomes QEMU, or reports errno.
-[[noreturn]] void become(const std::vector<char*>& words, const QemuProcess::Options& options, int output, int report) {
+[[noreturn]] void become(const std::vector<char*>& words, const QemuProcess::Options& options, pid_t parent, int output,
+                         int report) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);  // it has died before that took effect
   if (!options.log.empty()) {
     const int log = open(options.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     dup2(log, STDOUT_FILENO);
@@ -52,8 +54,9 @@ QemuProcess::QemuProcess(std::vector<std::string> command, const Options& option
   words.push_back(nullptr);
   auto [out, out_end] = make_pipe(O_CLOEXEC);
   auto [failed, failed_end] = make_pipe(O_CLOEXEC);
+  const pid_t parent = getpid();
   child_ = fork();
-  if (child_ == 0) become(words, options, out_end.get(), failed_end.get());
+  if (child_ == 0) become(words, options, parent, out_end.get(), failed_end.get());
   if (child_ < 0) throw QemuDied(std::string("fork: ") + std::strerror(errno));
   out_end.close();
   failed_end.close();

@@ -13,8 +13,7 @@
 namespace vtd::qemu {
 namespace {
 
-constexpr int kVersion = 1;
-constexpr std::size_t kKeptData = 64;  ///< bytes of a write that are kept, not only their digest
+constexpr int kVersion = 2;
 constexpr std::uint32_t kMaxData = 4096;
 
 /// An event as it lies in the file; its data follow.
@@ -55,7 +54,10 @@ std::string in_words(const Event& e) {
   }
   if (e.kind == Event::Kind::kEnd) return text;
   text += fmt::format(" ({}), {} bytes at {:#x}, requester {:#06x}", name_of(e.memory), e.bytes, e.address, e.source);
-  if (e.kind != Event::Kind::kRead) text += fmt::format(", value {:#x}", e.value);
+  if (e.kind == Event::Kind::kWrite)
+    text += fmt::format(", digest {:#x}", digest(e.data));
+  else if (e.kind != Event::Kind::kRead)
+    text += fmt::format(", value {:#x}", e.value);
   return e.ok ? text : text + ", refused";
 }
 
@@ -206,8 +208,7 @@ bool TappedRam::read(const MemoryTag& tag, PhysAddr address, std::span<std::uint
 bool TappedRam::write(const MemoryTag& tag, PhysAddr address, std::span<const std::uint8_t> data) {
   Event e = of_access(Event::Kind::kWrite, tag, address, data.size());
   e.ok = inner_.write(tag, address, data);
-  e.value = digest(data);
-  if (data.size() <= kKeptData) e.data.assign(data.begin(), data.end());
+  e.data.assign(data.begin(), data.end());
   const bool ok = e.ok;
   listener_(std::move(e));
   return ok;

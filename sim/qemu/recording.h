@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A run behind QEMU as a file: everything that came from the guest, every value the unit read from its memory, and
-// everything the unit did to the guest. Enough to do the run again without QEMU.
+// everything the unit did to the guest, with all the data it moved. Enough to do the run again without QEMU.
 //
 // The file is gzip; inside, a line of JSON (MachineOptions, and what version this is), then events back to back.
 #pragma once
@@ -28,7 +28,7 @@ struct Event {
     kTick,  ///< value: microseconds since the last one
     // ---- what the unit did ----
     kRead,      ///< data
-    kWrite,     ///< value: digest of the data; data if there is little of it
+    kWrite,     ///< data
     kExchange,  ///< value: expected, desired; observed in `data`
     kMessage,   ///< value: data of the message
     kEnd,       ///< the run ended

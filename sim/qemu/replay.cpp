@@ -30,7 +30,7 @@ Likeness likeness_of(const MachineOptions& recorded, const MachineOptions& now) 
 std::string outcome(const Event& e) {
   if (e.kind != Event::Kind::kWrite) return {};
   return fmt::format("write of {} bytes to {:#x}, kind {}, requester {:#06x}, digest {:#x}", e.bytes, e.address,
-                     static_cast<int>(e.memory), e.source, e.value);
+                     static_cast<int>(e.memory), e.source, digest(e.data));
 }
 
 std::string outcome_once(const Event& e) {
@@ -106,7 +106,7 @@ const Event* ReplayedRam::expect(const Event& now) {
   expected_.pop_front();
   const bool same = current_.kind == now.kind && current_.time_ps == now.time_ps && current_.memory == now.memory &&
                     current_.source == now.source && current_.bytes == now.bytes && current_.address == now.address &&
-                    (now.kind == Event::Kind::kRead || current_.value == now.value);
+                    current_.value == now.value && (now.kind != Event::Kind::kWrite || current_.data == now.data);
   if (same) return &current_;
   differ(fmt::format("recorded: {}\n  now:      {}", in_words(current_), in_words(now)));
   return nullptr;
@@ -150,7 +150,7 @@ bool ReplayedRam::read(const MemoryTag& tag, PhysAddr address, std::span<std::ui
 bool ReplayedRam::write(const MemoryTag& tag, PhysAddr address, std::span<const std::uint8_t> data) {
   ++accesses_;
   Event now = of(Event::Kind::kWrite, tag, address, data.size());
-  now.value = digest(data);
+  now.data.assign(data.begin(), data.end());
   if (likeness_ == Likeness::kExact) {
     const Event* recorded = expect(now);
     return recorded != nullptr && recorded->ok;

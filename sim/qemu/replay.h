@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Does a recorded run again, without QEMU. With the recorded walker and caches every access must come again at its
-// time; under another walker, or with other caches, every value that the guest saw and everything that reached its
-// memory must be the same between any two accesses of the guest, while tables may be read more or less often.
+// time. Under another walker, or with other caches, the comparison is one of intervals: between any two accesses of the
+// guest every value that it saw and everything that reached its memory must be the same, in whatever order and at
+// whatever time within the interval; tables may be read more or less often.
 #pragma once
 
 #include <cstdint>

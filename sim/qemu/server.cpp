@@ -16,6 +16,7 @@
 #include "sim/qemu/dmar.h"
 #include "sim/qemu/mpqemu.h"
 #include "sim/report/unit_report.h"
+#include "tlm/spec/profile_fields.h"
 #include "tlm/unit/simulation.h"
 
 namespace vtd::qemu {
@@ -31,6 +32,15 @@ std::string new_directory() {
   std::string name = (std::filesystem::temp_directory_path() / "vtdsim_XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error(name + ": cannot be made");
   return name;
+}
+
+/// What software can read of them, and every field by name.
+nlohmann::json capabilities(const Profile& profile) {
+  nlohmann::json j{{"CAP", fmt::format("{:x}", cap_value(profile))},
+                   {"ECAP", fmt::format("{:x}", ecap_value(profile))}};
+  for (const ProfileNumber& n : kProfileNumbers) j[n.name] = profile.*n.member;
+  for (const ProfileFlag& f : kProfileFlags) j[f.name] = profile.*f.member;
+  return j;
 }
 
 std::uint64_t microseconds(std::chrono::steady_clock::duration d) {
@@ -65,7 +75,7 @@ Server::Server(const ServeOptions& options)
             return tapped_.emplace(shared_, [this](const Event& e) { recorder_->add(e); });
           }(),
           options_.machine.bugs),
-      machine_("machine", options_.machine, buggy_, options_.unit_base),
+      machine_("machine", options_.machine, buggy_),
       timeline_(options_.out + "/timeline.log", machine_.unit().config().profile) {
   machine_.unit().add_observer(timeline_);
   if (!options_.waves) return;
@@ -106,8 +116,27 @@ std::vector<std::string> Server::command(std::vector<Descriptor>& inherited) {
 }
 
 int Server::run(const volatile bool& stop) {
+  try {
+    const int status = serve_guest(stop);
+    close_books();
+    return status;
+  } catch (...) {
+    close_books();  // what led there is what one wants to see
+    throw;
+  }
+}
+
+void Server::close_books() {
+  ended_ = seconds();
+  if (!line_.empty()) timeline_.console(line_);
+  timeline_.close();
+  if (waves_) waves_->close();
+  if (recorder_) recorder_->close(now_ps());
+}
+
+int Server::serve_guest(const volatile bool& stop) {
   scratch_ = std::make_unique<Scratch>();
-  DmarTable table{.unit_base = options_.unit_base,
+  DmarTable table{.unit_base = options_.machine.unit_base,
                   .host_address_width = machine_.unit().config().profile.host_address_width,
                   .interrupt_remapping = options_.machine.interrupt_remapping};
   for (const auto& source : machine_.unit().config().dma_ports) table.devices.push_back(*source);
@@ -131,14 +160,9 @@ int Server::run(const volatile bool& stop) {
   const bool closed = serve_until_closed(qemu, stop);
   // What is under way ends before the books are closed; the guest's memory is still there.
   machine_.settle();
-  if (recorder_) recorder_->close(now_ps());
-  ended_ = seconds();
   const int status = closed ? qemu.wait_for_end(kGoodbyeMs) : -1;
   if (!closed) qemu.kill();
   console(qemu);
-  if (!line_.empty()) timeline_.console(line_);
-  timeline_.close();
-  if (waves_) waves_->close();
   return status;
 }
 
@@ -160,8 +184,9 @@ bool Server::serve_until_closed(QemuProcess& qemu, const volatile bool& stop) {
     }
     for (std::size_t i = 0; i < connections_.size(); ++i)
       if (polled[i].revents != 0) serve(i);
-    if (std::any_of(connections_.begin(), connections_.end(), [](const Connection& c) { return !c.open; })) return true;
-    if (qtest.revents != 0) qtest_->drain();
+    if (qtest.revents != 0) if_there([&] { qtest_->drain(); });
+    if (gone_ || std::any_of(connections_.begin(), connections_.end(), [](const Connection& c) { return !c.open; }))
+      return true;
   }
   return false;
 }
@@ -189,7 +214,16 @@ void Server::console(QemuProcess& qemu) {
 
 void Server::send_message(PhysAddr address, std::uint32_t data) {
   ++messages_;
-  qtest_->post(fmt::format("writel {:#x} {:#x}", address, data));
+  if_there([&] { qtest_->post(fmt::format("writel {:#x} {:#x}", address, data)); });
+}
+
+void Server::if_there(const std::function<void()>& talk) {
+  if (gone_) return;
+  try {
+    talk();
+  } catch (const QemuDied&) {
+    gone_ = true;
+  }
 }
 
 // ---- the guest's accesses ----------------------------------------------------------------------------------------
@@ -320,6 +354,7 @@ std::string Server::report() const {
   j["machine"] = nlohmann::json::parse(to_json(options_.machine));
   j["seconds"] = ended_;
   j["simulated_ns"] = now_ps() / 1000;
+  j["capabilities"] = capabilities(machine_.unit().config().profile);
   j["unit"] = sim::unit_json(machine_.unit());
   j["unit"]["register_reads"] = timeline_.reads();
   j["unit"]["register_writes"] = timeline_.writes();

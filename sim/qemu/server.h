@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +22,6 @@ namespace vtd::qemu {
 
 struct ServeOptions {
   MachineOptions machine{};
-  std::uint32_t unit_base = Machine::kUnitBase;
   double ratio = 1;   ///< simulated seconds a second, at Pace::kWall
   std::string out{};  ///< directory of report, timeline and waves
   bool waves = false;
@@ -56,6 +56,10 @@ class Server {
     std::uint64_t bar_accesses = 0;
   };
 
+  /// run(), but for the books.
+  int serve_guest(const volatile bool& stop);
+  /// Recording, timeline and waves are whole, however the run ended.
+  void close_books();
   [[nodiscard]] std::vector<std::string> command(std::vector<Descriptor>& inherited);
   bool serve_until_closed(QemuProcess& qemu, const volatile bool& stop);
   void serve(std::size_t index);
@@ -69,6 +73,8 @@ class Server {
   void tick_endpoints();
   void console(QemuProcess& qemu);
   void send_message(PhysAddr address, std::uint32_t data);
+  /// A guest may leave while a device has a message for it: that ends the run, and is no error.
+  void if_there(const std::function<void()>& talk);
   [[nodiscard]] double seconds() const;
   [[nodiscard]] std::uint64_t clock_ps() const;
 
@@ -88,6 +94,7 @@ class Server {
   std::uint64_t behind_ps_ = 0;  ///< what the simulation has given up to catch up with
   std::string line_;             ///< of the console, so far
   std::uint64_t messages_ = 0;
+  bool gone_ = false;  ///< QEMU does not take messages any more
   double ended_ = 0;
 };
 

@@ -5,15 +5,20 @@
   serve_test.py VTDSIM work       a whole run on every walker and pace; bugs are noticed
   serve_test.py VTDSIM replay     recordings are the same again; damaged ones are refused
   serve_test.py VTDSIM teardown [CYCLES]   either side leaves, or is killed, anywhere: the other one ends too
+  serve_test.py VTDSIM qemu [CYCLES]       the same with QEMU and its firmware; exit status 77 where there is none
 """
 import gzip
+import json
 import os
 import pathlib
 import random
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
@@ -83,34 +88,55 @@ def replay(directory):
 
     data = gzip.open(settled).read()
     for name, damaged, word in (("cut", data[:len(data) // 2], "ends inside event"), ("no recording", b"hello\n", "is no recording"),
-                                ("other version", data.replace(b'"vtdsim_recording":1', b'"vtdsim_recording":9', 1), "version 9")):
+                                ("other version", data.replace(b'"vtdsim_recording":2', b'"vtdsim_recording":9', 1), "version 9")):
         file = f"{directory}/damaged.rec"
         with gzip.open(file, "wb") as out:
             out.write(damaged)
         run = again(file)
         check(f"{name}: refused", run.returncode == 2 and word in output(run), output(run))
-    # One bit of one value that the guest read: found, and named.
-    head = data.index(b"\n") + 1
-    changed = bytearray(data)
-    at = head
-    while True:
-        size = int.from_bytes(data[at + 28:at + 32], "little")
-        if data[at + 34] == 2 and int.from_bytes(data[at + 8:at + 16], "little") == 0x08:  # a read of CAP
-            changed[at + 16] ^= 1
-            break
-        at += 40 + size
-    with gzip.open(f"{directory}/changed.rec", "wb") as out:
-        out.write(bytes(changed))
-    run = again(f"{directory}/changed.rec")
-    check("a value that differs is found", run.returncode == 1 and "FAILED" in run.stdout and "at 0x8" in run.stdout, output(run))
+    # One bit of one value that the guest read, or of data that a device wrote: found, and named.
+    for name, at, word in (
+            ("a value that the guest reads", next(e.at + 16 for e in events(data) if e.kind == 2 and e.address == 0x08),
+             "at 0x8"),
+            ("data of 512 bytes", next(e.at + 40 + 300 for e in events(data) if e.kind == 7 and e.bytes == 512),
+             "memory write (DMA), 512 bytes")):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        with gzip.open(f"{directory}/changed.rec", "wb") as out:
+            out.write(bytes(changed))
+        run = again(f"{directory}/changed.rec")
+        check(f"one bit of {name} is found", run.returncode == 1 and "FAILED" in run.stdout and word in run.stdout, output(run))
+    check("all data are there", all(e.data == e.bytes for e in events(data) if e.kind in (6, 7) and e.ok))
+
+    moved = f"{directory}/moved.rec"
+    run = serve(["--record", moved, "--unit-base", "0xfebc0000", "--out", directory], ("work", "0xfebc0000"))
+    check("record, registers elsewhere", run.returncode == 0, output(run))
+    machine = json.loads(gzip.open(moved).readline())["machine"]
+    check("where they are is in the recording", machine["unit_base"] == 0xFEBC0000, machine)
+    run = again(moved)
+    check("the same again: registers elsewhere", run.returncode == 0 and "PASSED" in run.stdout, output(run))
+
+    broken = f"{directory}/broken.rec"
+    run = serve(["--record", broken, "--out", directory], ("garbage", "150"))
+    check("a message that is none is named", run.returncode == 1 and "99" in run.stderr, output(run))
+    run = again(broken)
+    check("the same again: a run that broke", run.returncode == 0 and "PASSED" in run.stdout, output(run))
 
 
-def ended(process, seconds=10):
-    try:
-        process.wait(seconds)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
+class Recorded:
+    """An event of a recording, as it lies in the file."""
+
+    def __init__(self, data, at):
+        self.at = at
+        _, self.address, _, self.bytes, self.data, _, self.kind, _, _, self.ok = struct.unpack_from("<QQQIIHBBBB", data, at)
+
+
+def events(data):
+    at = data.index(b"\n") + 1
+    while at < len(data):
+        event = Recorded(data, at)
+        yield event
+        at += 40 + event.data
 
 
 def children(pid):
@@ -127,38 +153,82 @@ def alive(pid):
         return False
 
 
+PATIENCE = 60  # seconds, on a machine that does other things too
+# Who ends, by what, and the status of the server then.
+ENDS = {"the guest leaves": (None, None, 0), "the guest is killed": ("guest", signal.SIGKILL, 1),
+        "the server is terminated": ("server", signal.SIGTERM, 3),
+        "the server is killed": ("server", signal.SIGKILL, -signal.SIGKILL)}
+
+
+def one_end(what, command, seen):
+    """Starts a server and ends one side once `seen` says so of a line that the guest has printed; what is wrong then."""
+    who, how, status = ENDS[what]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    lines, guests = [], []
+    for line in process.stdout:
+        lines.append(line)
+        if not guests and seen(line):
+            guests = children(process.pid)
+            if how:
+                os.kill(process.pid if who == "server" else guests[0], how)
+    process.wait()
+    slow = not watchdog.is_alive()
+    watchdog.cancel()
+    deadline = time.time() + PATIENCE
+    while any(alive(g) for g in guests) and time.time() < deadline:
+        time.sleep(0.01)
+    left = [g for g in guests if alive(g)]
+    for g in left:
+        os.kill(g, signal.SIGKILL)
+    text = "".join(lines)
+    wrong = {"the server does not end": slow, "the guest never came so far": not guests and how,
+             "the guest is left behind": left, "the guest broke": "Traceback" in text,
+             f"the server ended with status {process.returncode}, expected {status}": process.returncode != status}
+    return "\n".join([*(name for name, so in wrong.items() if so), text]) if any(wrong.values()) else ""
+
+
 def teardown(directory, cycles):
     rng = random.Random(1)
     for cycle in range(cycles):
-        how = ("leave", "mute", "kill")[cycle % 3]
-        messages = rng.randrange(0, 120)
-        mode = ["leave" if how == "leave" else "mute", str(messages)]
-        process = subprocess.Popen([vtdsim, "serve", "--walker", "model", "--memory", "64", "--out", directory, "--",
-                                    *STAND_IN, *mode], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        guests = []
-        if how != "leave":
-            time.sleep(0.15 + rng.random() * 0.1)
-            guests = children(process.pid)
-            process.send_signal(signal.SIGTERM if how == "mute" else signal.SIGKILL)
-        good = ended(process)
-        if not good:
-            process.kill()
-        deadline = time.time() + 5
-        while any(alive(g) for g in guests) and time.time() < deadline:
-            time.sleep(0.01)
-        left = [g for g in guests if alive(g)]
-        for g in left:
-            os.kill(g, signal.SIGKILL)
-        if not good or left:
-            check(f"cycle {cycle}: {how} after {messages} messages", False,
-                  "the server does not end" if not good else "the guest is left behind")
+        what = list(ENDS)[cycle % len(ENDS)]
+        messages = rng.randrange(0, 400)
+        mode = "leave" if what == "the guest leaves" else rng.choice(["mute", "busy"])
+        wrong = one_end(what, [vtdsim, "serve", "--walker", "model", "--endpoint", "dma", "--memory", "64", "--out",
+                               directory, "--", *STAND_IN, mode, str(messages)], lambda line: line.endswith("messages\n"))
+        if wrong:
+            check(f"cycle {cycle}: {what} after {messages} messages, {mode}", False, wrong)
     check(f"{cycles} times either side left or was killed", not failures)
+
+
+def qemu(directory, cycles):
+    program = "qemu-system-x86_64"
+    if not shutil.which(program):
+        print(f"skipped: {program} is not installed; run sim/linux --install")
+        sys.exit(77)
+    rng = random.Random(1)
+    for cycle in range(cycles):
+        what = list(ENDS)[1 + cycle % 3]
+        left = lines = rng.randrange(1, 60)
+
+        def seen(_):
+            nonlocal left
+            left -= 1
+            return left <= 0
+
+        wrong = one_end(what, [vtdsim, "serve", "--walker", "model", "--endpoint", "dma", "--out", directory, "--", program,
+                               "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", "tcg",
+                               "-cpu", "qemu64", "-chardev", "stdio,id=log", "-device",
+                               "isa-debugcon,iobase=0x402,chardev=log"], seen)
+        if wrong:
+            check(f"cycle {cycle}: {what} after {lines} lines of the firmware", False, wrong)
+    check(f"{cycles} times QEMU or its server was killed", not failures)
 
 
 vtdsim = sys.argv[1]
 with tempfile.TemporaryDirectory() as scratch:
-    if sys.argv[2] == "teardown":
-        teardown(scratch, int(sys.argv[3]) if len(sys.argv) > 3 else 30)
-    else:
-        {"work": work, "replay": replay}[sys.argv[2]](scratch)
+    cycles = int(sys.argv[3]) if len(sys.argv) > 3 else 20
+    {"work": work, "replay": replay, "teardown": lambda d: teardown(d, cycles),
+     "qemu": lambda d: qemu(d, cycles)}[sys.argv[2]](scratch)
 sys.exit(1 if failures else 0)

@@ -3,12 +3,18 @@
 """Stands in for QEMU under `vtdsim serve`: a virtual machine of a few lines that speaks the same protocol, so that the
 server, recordings and replays are tested without QEMU and Linux.
 
-  stand_in.py work      sets up tables, queue and DMA engine, moves data, checks it all; exit status 0 if it is right
-  stand_in.py leave N   leaves without a word after N messages
-  stand_in.py mute N    says nothing more after N messages, and stays
+  stand_in.py work [BASE]  sets up tables, queue and DMA engine, moves data, checks it all; exit status 0 if it is right.
+                           BASE: where it places the unit's registers
+  stand_in.py MODE N       the same set-up, then DMA and invalidations that never end and that it does not wait for. After
+                           N messages it says so, and
+      leave                leaves
+      mute                 sends nothing more, and stays
+      busy                 goes on
+      garbage              sends what is no message
 The rest of the command line is what QEMU would get: -device x-pci-proxy-dev,fd=N,..., -qtest unix:PATH.
 """
 import array
+import contextlib
 import mmap
 import os
 import re
@@ -37,13 +43,18 @@ class Wrong(Exception):
     pass
 
 
+class Enough(Exception):
+    """So many messages have been sent as were asked for."""
+
+
 def expect(what, got, wanted):
     if got != wanted:
         raise Wrong(f"{what}: expected {wanted:#x}, got {got:#x}")
 
 
 class Machine:
-    def __init__(self, arguments, budget=None):
+    def __init__(self, arguments, budget=None, unit_base=UNIT_BASE):
+        self.bases = [unit_base, ENGINE_BASE]
         text = " ".join(arguments)
         self.sockets = [socket.socket(fileno=int(fd)) for fd in re.findall(r"x-pci-proxy-dev,[^ ]*fd=(\d+)", text)]
         self.budget = budget
@@ -56,17 +67,19 @@ class Machine:
         self.ram = mmap.mmap(self.memfd, RAM)
 
     def answer_qtest(self):
-        for line in self.qtest.makefile("r"):
-            words = line.split()
-            if words[0] == "writel":
-                self.messages.append((int(words[1], 0), int(words[2], 0)))
-            self.qtest.sendall(b"OK\n")
+        with contextlib.suppress(OSError):  # the server is gone
+            for line in self.qtest.makefile("r"):
+                words = line.split()
+                if words[0] == "writel":
+                    self.messages.append((int(words[1], 0), int(words[2], 0)))
+                self.qtest.sendall(b"OK\n")
 
     def send(self, device, command, payload=b"", files=()):
         if self.budget is not None:
             self.budget -= 1
             if self.budget < 0:
-                raise EOFError
+                self.budget = None
+                raise Enough
         data = struct.pack("<iIQ", command, 0, len(payload)) + payload
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
         self.sockets[device].sendmsg([data], control)
@@ -91,12 +104,10 @@ class Machine:
         self.ask(device, CFG_WRITE, struct.pack("<IIi", offset, value, size))
 
     def read(self, device, offset, size=4):
-        base = UNIT_BASE if device == 0 else ENGINE_BASE
-        return self.ask(device, BAR_READ, struct.pack("<QQIB3x", base + offset, 0, size, 1)) & ((1 << 8 * size) - 1)
+        return self.ask(device, BAR_READ, struct.pack("<QQIB3x", self.bases[device] + offset, 0, size, 1)) & ((1 << 8 * size) - 1)
 
     def write(self, device, offset, value, size=4):
-        base = UNIT_BASE if device == 0 else ENGINE_BASE
-        self.ask(device, BAR_WRITE, struct.pack("<QQIB3x", base + offset, value, size, 1))
+        self.ask(device, BAR_WRITE, struct.pack("<QQIB3x", self.bases[device] + offset, value, size, 1))
 
     def poke(self, address, *words):
         self.ram[address:address + 8 * len(words)] = struct.pack(f"<{len(words)}Q", *words)
@@ -112,7 +123,7 @@ class Machine:
     def start(self):
         """What QEMU and its firmware do before an operating system runs."""
         self.share()
-        for device, base in enumerate([UNIT_BASE, ENGINE_BASE][:len(self.sockets)]):
+        for device, base in enumerate(self.bases):
             self.send(device, IRQ, b"", [self.memfd, self.memfd])
             self.cfg_read(device, 0x00)
             self.cfg_write(device, 0x10, 0xFFFFFFFF)
@@ -166,7 +177,7 @@ class Driver:
         self.command(QIE | TE)
         m.wait("TES", lambda: m.read(0, GSTS) & TE)
 
-    def submit(self, low, high):
+    def submit(self, low, high, wait=True):
         """A descriptor and a wait behind it."""
         m = self.m
         self.waits += 1
@@ -175,7 +186,8 @@ class Driver:
         m.poke(self.QUEUE + (self.tail + 1) % 256 * 16, self.waits << 32 | 0x25, self.STATUS)
         self.tail += 2
         m.write(0, IQT, self.tail % 256 * 16, 8)
-        m.wait("wait status", lambda: m.peek(self.STATUS) & 0xFFFFFFFF == self.waits)
+        if wait:
+            m.wait("wait status", lambda: m.peek(self.STATUS) & 0xFFFFFFFF == self.waits)
 
     def entry(self, iova):
         table = self.TABLES
@@ -204,14 +216,19 @@ class Driver:
         m.cfg_write(1, 0x5C, 0x4031, 2)
         m.cfg_write(1, 0x52, 1, 2)  # MSI on
 
-    def run(self, operation, source=0, destination=0, length=4096, pattern=0):
-        """One descriptor; its error code and detail."""
-        m = self.m
+    def start(self, operation, source=0, destination=0, length=4096, pattern=0):
+        """One descriptor; its place."""
         at = self.RING + self.ring_tail * 64
-        before = len(m.messages)
-        m.poke(at, operation | 1 << 8, source, destination, length, pattern, 0, 0, 0)
+        self.m.poke(at, operation | 1 << 8, source, destination, length, pattern, 0, 0, 0)
         self.ring_tail = (self.ring_tail + 1) % 16
-        m.write(1, TAIL, self.ring_tail, 8)
+        self.m.write(1, TAIL, self.ring_tail, 8)
+        return at
+
+    def run(self, operation, **what):
+        """One descriptor from beginning to end; its error code and detail."""
+        m = self.m
+        before = len(m.messages)
+        at = self.start(operation, **what)
         m.wait("result", lambda: m.peek(at + 48) & 1)
         m.wait("interrupt of the engine", lambda: len(m.messages) > before)
         return m.peek(at + 48) >> 8 & 0xFF, m.peek(at + 56)
@@ -231,8 +248,8 @@ def work(machine):
     for turn in range(20):
         first, second = turn % 8, (turn + 3) % 8
         expect("generate", d.run(GENERATE, destination=d.IOVA + first * 0x1000, pattern=turn)[0], 0)
-        expect("copy", d.run(COPY, d.IOVA + first * 0x1000, d.IOVA + second * 0x1000)[0], 0)
-        expect("check", d.run(CHECK, d.IOVA + second * 0x1000, pattern=turn)[0], 0)
+        expect("copy", d.run(COPY, source=d.IOVA + first * 0x1000, destination=d.IOVA + second * 0x1000)[0], 0)
+        expect("check", d.run(CHECK, source=d.IOVA + second * 0x1000, pattern=turn)[0], 0)
         if machine.ram[pages[first]:pages[first] + 4096] != machine.ram[pages[second]:pages[second] + 4096]:
             raise Wrong(f"turn {turn}: the copy differs")
     # Another page at the same place, after an invalidation.
@@ -259,23 +276,48 @@ def work(machine):
     for device in range(2):
         machine.ask(device, RESET)
     expect("the unit shows itself after a reset", machine.cfg_read(0, 0x00) != 0xFFFFFFFF, True)
-    machine.cfg_write(0, 0x10, UNIT_BASE)
+    machine.cfg_write(0, 0x10, machine.bases[0])
     machine.cfg_write(0, 0x04, 2, 2)
     expect("GSTS after a reset", machine.read(0, GSTS), 0)
+
+
+def work_for_ever(machine):
+    """Live DMA, copies and invalidations; at most three copies wait, so that the ring never overflows."""
+    machine.start()
+    d = Driver(machine)
+    d.enable()
+    d.engine()
+    for i in range(8):
+        d.map(d.IOVA + i * 0x1000, d.DATA + i * 0x1000)
+    machine.write(1, LIVE_ADDRESS, d.IOVA + 0x2000, 8)
+    machine.write(1, LIVE_PERIOD, 100, 8)
+    while True:
+        for _ in range(3):
+            last = d.start(COPY, source=d.IOVA, destination=d.IOVA + 0x4000, length=0x4000)
+            d.submit(d.DOMAIN << 16 | 0xE2, 0, wait=False)  # IOTLB, domain
+        machine.read(0, IQH, 8)
+        machine.wait("copy", lambda: machine.peek(last + 48) & 1)
 
 
 def main():
     mode, rest = sys.argv[1], sys.argv[2:]
     if mode == "work":
-        work(Machine(rest))
+        work(Machine(rest, unit_base=int(rest[0], 0) if rest[0].startswith("0x") else UNIT_BASE))
         return 0
     machine = Machine(rest, budget=int(rest[0]))
-    try:
-        work(machine)
-    except EOFError:
-        pass
-    if mode == "mute":
-        time.sleep(3600)
+    with contextlib.suppress(EOFError, ConnectionError):  # the server is gone
+        try:
+            work_for_ever(machine)
+        except Enough:
+            print(f"{rest[0]} messages", flush=True)
+        if mode == "busy":
+            while True:
+                machine.read(1, LIVE_OK, 8)
+                machine.read(0, GSTS)
+        if mode == "garbage":
+            machine.send(0, 99)
+        if mode != "leave":
+            time.sleep(3600)
     os._exit(0)
 
 

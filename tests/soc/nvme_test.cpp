@@ -314,6 +314,23 @@ TEST_F(NvmeTest, QueuesWrapAndEveryCommandEndsOnce) {
   EXPECT_EQ(ended, 40 * (kIoEntries - 1));
 }
 
+TEST_F(NvmeTest, ASlotIsNotFreeBeforeItHasBeenFetched) {
+  make_io_queues();
+  host.slow_first = kIoSq + 64;  // the second command
+  host.slow_last = kIoSq + 127;
+  for (unsigned i = 0; i < 3; ++i) put(1, {.opcode = 0, .nsid = 1});
+  ring(1);
+  vtd::run(sc_core::sc_time(1, sc_core::SC_US));
+  const auto early = reap(1);
+  ASSERT_EQ(early.size(), 2U) << "the first and the third command";
+  EXPECT_EQ(early[0].sq_head, 1U);
+  EXPECT_EQ(early[1].sq_head, 1U) << "the second slot is still being read";
+  test::PciHost::settle();
+  const auto late = reap(1);
+  ASSERT_EQ(late.size(), 1U);
+  EXPECT_EQ(late[0].sq_head, 3U);
+}
+
 TEST_F(NvmeTest, AFullCompletionQueueHoldsCommandsBack) {
   queues[1] = {.sq = kIoSq, .cq = kIoCq, .entries = kIoEntries};
   ASSERT_EQ(run(0, {.opcode = 5, .prp1 = kIoCq, .dw10 = 3U << 16 | 1, .dw11 = 3}), kSuccess);

@@ -29,7 +29,8 @@ class PciHost : public sc_core::sc_module {
   std::vector<std::uint32_t> messages;
   std::uint64_t refused_first = 1, refused_last = 0;  ///< nothing
   std::uint64_t read_only_first = 1, read_only_last = 0;
-  std::size_t largest = 0;  ///< bytes of a request
+  std::uint64_t slow_first = 1, slow_last = 0;  ///< takes a hundred times as long
+  std::size_t largest = 0;                      ///< bytes of a request
 
   [[nodiscard]] std::uint64_t word(std::uint64_t address) const {
     std::uint64_t value = 0;
@@ -57,8 +58,9 @@ class PciHost : public sc_core::sc_module {
 
  private:
   void transport(tlm::tlm_generic_payload& trans, sc_core::sc_time& delay) {
-    delay += sc_core::sc_time(20, sc_core::SC_NS);
     const std::uint64_t address = trans.get_address();
+    const bool slow = address >= slow_first && address <= slow_last;
+    delay += sc_core::sc_time(slow ? 2000 : 20, sc_core::SC_NS);
     const std::size_t bytes = trans.get_data_length();
     largest = std::max(largest, bytes);
     trans.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);

@@ -133,14 +133,15 @@ NvmeController::Ended NvmeController::create_sq(const n::Command& c) {
   if (c.get(n::sqe::kPC) == 0) return {n::status::kInvalidField};
   if (!is_aligned(c.get(n::sqe::kPRP1), kPageSize)) return {n::status::kPrpOffset};
   if (n::cc::kIOSQES.get(cc_) != n::kSubmissionShift) return {n::status::kInvalidQueueSize};
-  submission_[id] = {.base = c.get(n::sqe::kPRP1), .entries = static_cast<unsigned>(size), .completion = cq};
+  submission_[id] = std::make_shared<SubmissionQueue>(
+      SubmissionQueue{.base = c.get(n::sqe::kPRP1), .entries = static_cast<unsigned>(size), .completion = cq});
   return {n::status::kSuccess};
 }
 
 NvmeController::Ended NvmeController::delete_cq(const n::Command& c) {
   const auto id = static_cast<std::uint16_t>(c.get(n::sqe::kQID));
   if (id == 0 || !completion_.contains(id)) return {n::status::kInvalidQueueId};
-  const auto uses = [&](const auto& q) { return q.second.completion == id; };
+  const auto uses = [&](const auto& q) { return q.second->completion == id; };
   if (std::any_of(submission_.begin(), submission_.end(), uses)) return {n::status::kInvalidQueueDeletion};
   completion_.erase(id);
   changed_.notify(sc_core::SC_ZERO_TIME);

@@ -159,7 +159,8 @@ void NvmeController::configure(std::uint32_t value) {
     const bool can = n::cc::kMPS.get(value) == 0 && n::cc::kCSS.get(value) == 0 && n::cc::kAMS.get(value) == 0 &&
                      n::aqa::kASQS.get(aqa_) != 0 && n::aqa::kACQS.get(aqa_) != 0;
     if (!can) return fatal();
-    submission_[0] = {.base = asq_, .entries = static_cast<unsigned>(n::aqa::kASQS.get(aqa_) + 1)};
+    submission_[0] = std::make_shared<SubmissionQueue>(
+        SubmissionQueue{.base = asq_, .entries = static_cast<unsigned>(n::aqa::kASQS.get(aqa_) + 1)});
     completion_[0] = {.base = acq_, .entries = static_cast<unsigned>(n::aqa::kACQS.get(aqa_) + 1)};
     csts_ = static_cast<std::uint32_t>(n::csts::kRDY.of(1));
   }
@@ -174,12 +175,12 @@ void NvmeController::ring_doorbell(std::uint64_t offset, std::uint32_t value) {
   const auto sq = submission_.find(index);
   const auto cq = completion_.find(index);
   const bool good = of_completion ? cq != completion_.end() && value < cq->second.entries
-                                  : sq != submission_.end() && value < sq->second.entries;
+                                  : sq != submission_.end() && value < sq->second->entries;
   if (!good) {
     ++commands_.doorbells_refused;
     return;
   }
-  (of_completion ? cq->second.head : sq->second.tail) = value;
+  (of_completion ? cq->second.head : sq->second->tail) = value;
   changed_.notify(sc_core::SC_ZERO_TIME);
 }
 
@@ -187,7 +188,7 @@ void NvmeController::ring_doorbell(std::uint64_t offset, std::uint32_t value) {
 
 std::optional<std::uint16_t> NvmeController::next_queue() {
   if (!ready() || !bus_master()) return std::nullopt;
-  const auto has_command = [](const auto& q) { return q.second.head != q.second.tail; };
+  const auto has_command = [](const auto& q) { return q.second->next != q.second->tail; };
   auto at = submission_.upper_bound(last_queue_);
   for (std::size_t i = 0; i < submission_.size(); ++i, ++at) {
     if (at == submission_.end()) at = submission_.begin();
@@ -208,14 +209,18 @@ void NvmeController::work() {
 
 void NvmeController::one_command(std::uint16_t index) {
   const std::uint64_t life = life_;
-  SubmissionQueue& queue = submission_.at(index);
-  const Iova at = queue.base + queue.head * kSubmissionBytes;
-  queue.head = (queue.head + 1) % queue.entries;
+  const std::shared_ptr<SubmissionQueue> queue = submission_.at(index);
+  const unsigned slot = queue->next;
+  const Iova at = queue->base + slot * kSubmissionBytes;
+  queue->next = (slot + 1) % queue->entries;
   Taken taken{.queue = index};
   std::array<std::uint8_t, kSubmissionBytes> bytes{};
   const bool fetched = read(at, bytes);
   if (life != life_) return;
   if (!fetched) return fatal();
+  queue->fetched.set(slot);
+  for (; queue->fetched.test(queue->head); queue->head = (queue->head + 1) % queue->entries)
+    queue->fetched.reset(queue->head);
   std::memcpy(taken.command.words.data(), bytes.data(), bytes.size());
   const auto ended = perform(taken);
   if (life != life_ || !ended) return;
@@ -245,7 +250,7 @@ void NvmeController::complete(const Taken& taken, const Ended& ended) {
   // The queue may be deleted while its command is under way.
   const auto sq = submission_.find(taken.queue);
   if (sq == submission_.end()) return;
-  const std::uint16_t index = sq->second.completion;
+  const std::uint16_t index = sq->second->completion;
   const auto full = [&] {
     const auto cq = completion_.find(index);
     return cq != completion_.end() && (cq->second.tail + 1) % cq->second.entries == cq->second.head;
@@ -257,7 +262,7 @@ void NvmeController::complete(const Taken& taken, const Ended& ended) {
   CompletionQueue& queue = cq->second;
   n::Completion entry;
   entry.set(n::cqe::kDW0, ended.result)
-      .set(n::cqe::kSQHD, submission_.at(taken.queue).head)
+      .set(n::cqe::kSQHD, submission_.at(taken.queue)->head)
       .set(n::cqe::kSQID, taken.queue)
       .set(n::cqe::kCID, taken.command.get(n::sqe::kCID))
       .set(n::cqe::kP, queue.phase ? 1 : 0)

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -26,7 +28,8 @@ struct NvmeConfig {
 class NvmeController final : public PciEndpoint {
  public:
   static constexpr std::uint64_t kBlock = 512;  ///< bytes of a logical block
-  static constexpr unsigned kMaxEntries = 256;  ///< of a queue
+  static constexpr unsigned kMaxEntries = 256;  ///< of an I/O queue
+  static constexpr unsigned kMaxAdmin = 4096;   ///< entries of an admin queue (AQA)
   static constexpr unsigned kMaxQueues = 8;     ///< I/O queues of each kind
   static constexpr unsigned kMdtsPages = 32;    ///< pages of one command's data
 
@@ -59,9 +62,11 @@ class NvmeController final : public PciEndpoint {
   struct SubmissionQueue {
     Iova base = 0;
     unsigned entries = 0;
-    unsigned head = 0;
+    unsigned head = 0;  ///< what is before it may be overwritten: all of it has been fetched
+    unsigned next = 0;  ///< the first entry that no worker has begun to fetch
     unsigned tail = 0;
     std::uint16_t completion = 0;
+    std::bitset<kMaxAdmin> fetched{};  ///< of [head, next): workers end their fetches in any order
   };
   /// A command with where it came from.
   struct Taken {
@@ -129,7 +134,7 @@ class NvmeController final : public PciEndpoint {
   std::uint64_t asq_ = 0;
   std::uint64_t acq_ = 0;
   std::uint32_t masked_ = 0;
-  std::map<std::uint16_t, SubmissionQueue> submission_;
+  std::map<std::uint16_t, std::shared_ptr<SubmissionQueue>> submission_;  ///< shared with fetches under way
   std::map<std::uint16_t, CompletionQueue> completion_;
   std::uint16_t last_queue_ = 0;
   std::map<std::uint8_t, std::uint32_t> features_;
