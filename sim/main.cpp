@@ -227,11 +227,6 @@ int lint(const Options& o, const std::vector<std::string>& paths) {
 extern "C" const char* __asan_default_options() {
   return "detect_stack_use_after_return=0:detect_leaks=0";
 }
-// Nor does it know their bounds: after an exception it leaves the shadow of the frames that are gone as it was, and the
-// next one is taken for an error of the sanitizer's own call of sigaltstack.
-extern "C" const char* __asan_default_suppressions() {
-  return "interceptor_name:sigaltstack";
-}
 #endif
 
 namespace {

@@ -13,7 +13,7 @@ tlm/spec ^\s*#\s*include\s*["<](systemc|tlm\b(?!/spec/)|verilated|V[a-z])
 tlm/core ^\s*#\s*include\s*["<](?!tlm/(spec|core)/)[^">]*/
 tlm/core ^\s*#\s*include\s*["<](systemc|tlm\b(?!/(spec|core)/)|verilated|V[a-z])
 tlm/core \bsc_core::|\bsc_time\b
-tlm/unit ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit)|tlm_utils|fmt)/)[^">]*/
+tlm/unit ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit)|tlm_utils|fmt|sanitizer)/)[^">]*/
 tlm/soc ^\s*#\s*include\s*["<](?!(tlm/(spec|core|unit|soc)|tlm_utils|fmt|sys|unicorn)/)[^">]*/
 tlm/soc ^\s*#\s*include\s*["<](verilated|V[a-z])
 firmware ^\s*#\s*include\s*["<](?!(tlm/spec|firmware)/)[^">]*/
