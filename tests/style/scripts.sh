@@ -7,11 +7,11 @@ vtdsim=$1
 cd "$(dirname "$0")/../.."
 status=0
 complain() { echo "$*"; status=1; }
-for script in sim/run sim/test waves/open waves/shot .ci/run tests/style/*.sh; do
+for script in sim/run sim/test waves/open waves/shot .ci/run tests/style/*.sh tests/sim/*.sh; do
   bash -n "$script" || complain "$script does not parse"
   [ -x "$script" ] || complain "$script is not executable"
 done
-for script in sim/run sim/test sim/linux waves/open waves/shot; do
+for script in sim/run sim/test sim/regress sim/linux waves/open waves/shot tests/sim/slurm_cluster.sh; do
   "$script" --help | grep -q "$script" || complain "$script --help does not show how to call it"
 done
 for view in waves/*.gtkw; do
@@ -26,7 +26,7 @@ done
 
 # Commands in the docs: the script is there, the story is in the catalogue, the option and the place are known.
 stories=$("$vtdsim" list)
-options=$("$vtdsim" run --help; "$vtdsim" --help; "$vtdsim" serve --help; "$vtdsim" replay --help; for s in sim/run sim/test sim/linux waves/shot waves/open; do "$s" --help; done
+options=$("$vtdsim" run --help; "$vtdsim" --help; "$vtdsim" serve --help; "$vtdsim" replay --help; for s in sim/run sim/test sim/regress sim/linux waves/shot waves/open; do "$s" --help; done
           grep -h '^#.*--' tests/style/*.sh)
 places=$("$vtdsim" explain places; "$vtdsim" explain image)
 for page in README.md waves/README.md tlm/README.md .github/CONTRIBUTING.md; do
