@@ -52,12 +52,15 @@ def some_of(known):
 
 def seeds(text):
     """20: 1 to 20; 5-9; 7,12-14."""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+    if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)?(,[1-9]\d*(-[1-9]\d*)?)*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a count nor a list as 1-20 or 3,7,10-12")
     if text.isdigit():
         return list(range(1, int(text) + 1))
     parts = [part.split("-") for part in text.split(",")]
-    return list(dict.fromkeys(seed for part in parts for seed in range(int(part[0]), int(part[-1]) + 1)))
+    some = list(dict.fromkeys(seed for part in parts for seed in range(int(part[0]), int(part[-1]) + 1)))
+    if not some:
+        raise argparse.ArgumentTypeError(f"{text!r} has no seed in it")
+    return some
 
 
 def parser_of():

@@ -115,8 +115,9 @@ class WithPretender(unittest.TestCase):
             self.assertTrue(any(option in play for play in plays), option)
 
     def test_wrong_input_is_one_line_and_status_2(self):
-        for arguments in (["--suite", "no"], ["--walkers", "fast"], ["--seeds", "a"], ["--only", "("],
-                          ["--only", "xyzzy"], ["--resume"], ["--jobs", "0"], ["--suite", "image", "--cpus", "iss"]):
+        for arguments in (["--suite", "no"], ["--walkers", "fast"], ["--seeds", "0"], ["--seeds", "5-3"],
+                          ["--only", "("], ["--only", "xyzzy"], ["--resume"], ["--jobs", "0"],
+                          ["--suite", "image", "--cpus", "iss"]):
             output = self.run_and_expect(2, *arguments)
             self.assertRegex(output, r"\Asim/regress: [^\n]+\n\Z")
 

@@ -30,7 +30,7 @@ gone() { ! kill -0 "$1"; }
 
 stop() {
   local daemon pid
-  [ ! -f "$SLURM_CONF" ] || scancel --user "$(id -un)" > /dev/null 2>&1 || true
+  [ ! -f "$SLURM_CONF" ] || timeout 10 scancel --user "$(id -un)" > /dev/null 2>&1 || true
   for daemon in slurmd slurmctld munged; do
     pid=$(cat "$directory/$daemon.pid" 2> /dev/null) || continue
     rm -f "$directory/$daemon.pid"
