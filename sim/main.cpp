@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// vtdsim: run, list, lint, explain, decode.
+// vtdsim: run, list, lint, story, explain, decode.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,9 +16,11 @@
 #include "sim/coverage.h"
 #include "sim/decode/command.h"
 #include "sim/explain.h"
+#include "sim/functional_coverage.h"
 #include "sim/qemu/command.h"
 #include "sim/report.h"
 #include "sim/runner.h"
+#include "sim/scenario/random_story.h"
 #include "sim/trace.h"
 #include "tlm/unit/simulation.h"
 
@@ -140,6 +142,7 @@ int run(const Options& o) {
   }
   Trace trace(*platform);
   const BlackoutMeter blackout(*platform);
+  const FunctionalCoverage functional(*platform);
   Story story("story", scenario, *platform, injector);
   if (!o.quiet) platform->uart().on_line([](const std::string& line) { std::cout << "  | " << line << '\n'; });
   std::optional<WaveFile> waves;
@@ -163,9 +166,11 @@ int run(const Options& o) {
   if (waves) waves->close();
   if (status == ExitStatus::kAsExpected && !outcome.failures.empty()) status = ExitStatus::kExpectationFailed;
 
+  const auto met = functional.met();
   const ReportContext context{scenario,
                               *platform,
                               outcome,
+                              met,
                               blackout.updates(),
                               status,
                               choice.walker,
@@ -277,6 +282,11 @@ int sc_main(int argc, char** argv) {
   explain_command->add_option("topic", topic, "reg, fault, entry, scenario, steps, places, image, hazards, commands")
       ->required();
   explain_command->add_option("arguments", words, "what to explain");
+  std::uint64_t story_seed = 1;
+  CLI::App* story_command = app.add_subcommand("story", "print a scenario drawn by a seed");
+  story_command->add_option("--seed", story_seed, "seed, 1 by default")->check(CLI::PositiveNumber);
+  bool coverage_model = false;
+  story_command->add_flag("--coverage-model", coverage_model, "instead: every point of functional coverage, one a line");
   const DecodeCommand decode(app);
   const qemu::QemuCommand qemu(app);
 
@@ -291,6 +301,13 @@ int sc_main(int argc, char** argv) {
     if (*lint_command) return lint(o, words);
     if (*explain_command) {
       std::cout << (topic == "scenario" ? tell(o, words) : explain(topic, words));
+      return 0;
+    }
+    if (*story_command) {
+      if (coverage_model)
+        for (const std::string& point : FunctionalCoverage::model()) std::cout << point << '\n';
+      else
+        std::cout << random_story(story_seed);
       return 0;
     }
     if (qemu.called()) return qemu.run();

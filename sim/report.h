@@ -2,6 +2,7 @@
 // The outcome of a run: summary on the console, JSON for programs.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "sim/blackout.h"
@@ -13,6 +14,7 @@ struct ReportContext {
   const Scenario& scenario;
   soc::Platform& platform;
   const Outcome& outcome;
+  const std::map<std::string, std::uint64_t>& coverage;  ///< points of functional coverage that were met
   const std::vector<UpdateReport>& updates;
   ExitStatus status;
   std::string walker;
