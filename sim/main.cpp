@@ -41,6 +41,7 @@ struct Options {
   bool quiet = false;
   bool name_only = false;
   bool coverage = false;
+  bool functional_coverage = false;
   std::string normalised;
   std::string full;
   unsigned wall_seconds = 600;
@@ -142,7 +143,8 @@ int run(const Options& o) {
   }
   Trace trace(*platform);
   const BlackoutMeter blackout(*platform);
-  const FunctionalCoverage functional(*platform);
+  std::optional<FunctionalCoverage> functional;
+  if (o.functional_coverage) functional.emplace(*platform);
   Story story("story", scenario, *platform, injector);
   if (!o.quiet) platform->uart().on_line([](const std::string& line) { std::cout << "  | " << line << '\n'; });
   std::optional<WaveFile> waves;
@@ -166,7 +168,7 @@ int run(const Options& o) {
   if (waves) waves->close();
   if (status == ExitStatus::kAsExpected && !outcome.failures.empty()) status = ExitStatus::kExpectationFailed;
 
-  const auto met = functional.met();
+  const auto met = functional ? functional->met() : std::map<std::string, std::uint64_t>{};
   const ReportContext context{scenario,
                               *platform,
                               outcome,
@@ -262,6 +264,7 @@ int sc_main(int argc, char** argv) {
   run_command->add_option("--inject", o.injections, "PLACE=VALUE (see `vtdsim explain places`); may be repeated")
       ->allow_extra_args(false);
   run_command->add_option("--out", o.out, "directory for wave, report and traces; out/NAME by default");
+  run_command->add_flag("--coverage", o.functional_coverage, "count points of functional coverage in the report");
   run_command->add_flag("--waves", o.waves, "write an FST wave file");
   run_command->add_flag("--quiet", o.quiet, "print only what failed");
   run_command->add_flag("--name-only", o.name_only, "print the scenario's name and do nothing else");
@@ -286,7 +289,8 @@ int sc_main(int argc, char** argv) {
   CLI::App* story_command = app.add_subcommand("story", "print a scenario drawn by a seed");
   story_command->add_option("--seed", story_seed, "seed, 1 by default")->check(CLI::PositiveNumber);
   bool coverage_model = false;
-  story_command->add_flag("--coverage-model", coverage_model, "instead: every point of functional coverage, one a line");
+  story_command->add_flag("--coverage-model", coverage_model,
+                          "instead: every point of functional coverage, one a line");
   const DecodeCommand decode(app);
   const qemu::QemuCommand qemu(app);
 

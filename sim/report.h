@@ -14,7 +14,8 @@ struct ReportContext {
   const Scenario& scenario;
   soc::Platform& platform;
   const Outcome& outcome;
-  const std::map<std::string, std::uint64_t>& coverage;  ///< points of functional coverage that were met
+  const std::map<std::string, std::uint64_t>&
+      coverage;  ///< points of functional coverage that were met, if they were counted
   const std::vector<UpdateReport>& updates;
   ExitStatus status;
   std::string walker;

@@ -4,6 +4,8 @@
 
 #include "sim/scenario/scenario.h"
 #include "sim/scenario/story_teller.h"
+#include "tlm/spec/field.h"
+#include "tlm/spec/profiles.h"
 
 namespace vtd::sim::story {
 namespace {
@@ -128,10 +130,19 @@ void Teller::dma(Device& d, std::uint64_t pasid, Iova iova, Op op, std::uint64_t
   if (const auto a = d.attached.find(pasid); a != d.attached.end() && op == Op::kWrite)
     for (const Piece& p : world_.find(a->second)->pieces)
       if (p.stream && p.contains(iova)) return;
+  // The record of a fault, too, where it can be read.
+  const auto reason = parse_reason(expected);
+  const bool read_record = reason && pages == 1 && !cpu_away_ && dice_.chance(20);
+  if (read_record) step("drain_faults");
   step("{}dma: {{device: {}, iova: {:#x}, op: {}{}{}, expect: {}}}", pages == 1 ? "" : "repeat_", d.name, iova,
        name_of(op), pages == 1 ? "" : fmt::format(", count: {}", pages),
        pasid == 0 ? "" : fmt::format(", pasid: {}", pasid), expected);
-  if (parse_reason(expected)) faults_[{d.name, expected}] += pages;
+  if (reason) faults_[{d.name, expected}] += pages;
+  if (!read_record) return;
+  step("drain_faults: {{count: 1, overflow: false}}");
+  const std::uint64_t address_mask = bit(find_profile(profile_)->guest_address_width) - 1;  // FRCD.FI has no more
+  console_.push_back(fmt::format("vtd: fault {} {} {:#x} reason {:#x}", bdf(d.requester()), name_of(op),
+                                 align_down(iova, kPageSize) & address_mask, static_cast<unsigned>(*reason)));
 }
 
 std::vector<Device*> Teller::devices(const std::function<bool(const Device&)>& wanted) {

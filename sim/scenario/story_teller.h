@@ -10,6 +10,9 @@
 
 namespace vtd::sim::story {
 
+/// bb:dd.f
+[[nodiscard]] std::string bdf(SourceId id);
+
 class Teller {
  public:
   explicit Teller(std::uint64_t seed) : seed_(seed), dice_(seed) {}
@@ -79,7 +82,9 @@ class Teller {
   std::map<std::string, std::uint64_t> used_;  ///< bytes of each memory
   std::uint64_t unfinished_ = 0;               ///< session that was taken over
   std::set<std::string> preserved_memories_;
-  unsigned drops_ = 0;  ///< units that a shutdown switched off
+  std::vector<std::string> console_;  ///< what the firmware must have said
+  bool cpu_away_ = false;             ///< between reboot and ready
+  unsigned drops_ = 0;                ///< units that a shutdown switched off
 };
 
 }  // namespace vtd::sim::story

@@ -12,13 +12,9 @@ std::string random_story(std::uint64_t seed) {
 }
 
 namespace story {
-namespace {
-
 std::string bdf(SourceId id) {
   return fmt::format("{:02x}:{:02x}.{}", id.value >> 8, id.value >> 3 & 31, id.value & 7);
 }
-
-}  // namespace
 
 std::string Teller::tell() {
   draw_platform();
@@ -46,6 +42,8 @@ std::string Teller::tell() {
   if (!faults_.empty()) out += "  faults:\n";
   for (const auto& [who, count] : faults_)
     out += fmt::format("    - {{device: {}, reason: {}, count: {}}}\n", who.first, who.second, count);
+  if (!console_.empty()) out += "  console:\n";
+  for (const std::string& text : console_) out += fmt::format("    - \"{}\"\n", text);
   return out;
 }
 

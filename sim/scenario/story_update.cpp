@@ -37,16 +37,21 @@ bool Teller::preserve(std::vector<Device*>& kept) {
   unsigned token = 0;
   preserved_memories_.clear();
   for (const Space* s : spaces)
-    for (const Piece& p : s->pieces)
-      if (preserved_memories_.insert(p.memory).second)
-        step("preserve_memory: {{session: {}, token: {}, memory: {}}}", sessions_, ++token, p.memory);
-  if (dice_.chance(25)) {  // a domain that maps what is not preserved, or a device before its domain
-    const Device& d = *kept.front();
-    if (d.attached.size() == 1)
-      step("preserve_device: {{session: {}, token: 99, device: {}, expect: EINVAL}}", sessions_, d.name);
-  }
+    for (const Piece& p : s->pieces) preserved_memories_.insert(p.memory);
+  std::vector<std::string> memories(preserved_memories_.begin(), preserved_memories_.end());
+  const bool too_early = !memories.empty() && dice_.chance(25);
+  const auto preserve_memory = [&](const std::string& memory) {
+    step("preserve_memory: {{session: {}, token: {}, memory: {}}}", sessions_, ++token, memory);
+  };
+  for (std::size_t i = 0; i + (too_early ? 1 : 0) < memories.size(); ++i) preserve_memory(memories[i]);
+  if (const Device& d = *kept.front(); d.attached.size() == 1 && dice_.chance(25))  // before its domain
+    step("preserve_device: {{session: {}, token: 99, device: {}, expect: EINVAL}}", sessions_, d.name);
   for (Space* s : spaces)
     if (!std::exchange(s->marked, true)) step("mark_domain: {{domain: {}, token: {}}}", s->name, s->name.substr(1));
+  if (too_early) {  // a domain maps what is not preserved
+    step("preserve_iommufd: {{session: {}, token: 97, expect: ENOENT}}", sessions_);
+    preserve_memory(memories.back());
+  }
   step("preserve_iommufd: {{session: {}, token: {}}}", sessions_, ++token);
   for (Space* s : spaces) s->preserved = true;
   for (Device* d : kept) {
@@ -135,9 +140,11 @@ void Teller::reset() {
     probe_preserved();
     step("reboot: {{background: true}}");
     step("wait_for: blackout");
+    cpu_away_ = true;
     for (std::uint64_t n = dice_.between(1, 4); n != 0; --n) probe_preserved();
     strangers();
     step("wait_for: ready");
+    cpu_away_ = false;
   }
   unfinished_ = sessions_;
   if (preserved_memories_.count(memory_) == 0) memory_.clear();
