@@ -130,9 +130,11 @@ def main():
             survivors.append(name)
         print(f"{name} -> {f'caught by story {caught[0]} ({caught[1]})' if caught else 'SURVIVES'}", flush=True)
 
+    program = pathlib.Path(options.program).resolve()
+    if failure := first_caught(program, options.stories, options.jobs):
+        raise CannotJudge(f"story {failure[0]} fails without a bug: {failure[1]}")
     for name in DEVIATIONS:
         if options.only in f"firmware: {name}":
-            program = pathlib.Path(options.program).resolve()
             tell(f"firmware: {name}",
                  first_caught(program, options.stories, options.jobs, "--inject", f"firmware.{name}=1"))
     bugs = [bug for bug in BUGS if options.only in bug.name]
