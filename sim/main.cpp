@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// vtdsim: run, list, lint, explain, decode.
+// vtdsim: run, list, lint, story, explain, decode.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,11 +16,13 @@
 #include "sim/coverage.h"
 #include "sim/decode/command.h"
 #include "sim/explain.h"
+#include "sim/functional_coverage.h"
 #include "sim/qemu/command.h"
 #include "sim/report/chronicle.h"
 #include "sim/report/page.h"
 #include "sim/report/report.h"
 #include "sim/runner.h"
+#include "sim/scenario/random_story.h"
 #include "sim/trace.h"
 #include "tlm/unit/simulation.h"
 
@@ -41,6 +43,7 @@ struct Options {
   bool quiet = false;
   bool name_only = false;
   bool coverage = false;
+  bool functional_coverage = false;
   std::string normalised;
   std::string full;
   unsigned wall_seconds = 600;
@@ -143,6 +146,8 @@ int run(const Options& o) {
   Trace trace(*platform);
   const BlackoutMeter blackout(*platform);
   const Chronicle chronicle(*platform);
+  std::optional<FunctionalCoverage> functional;
+  if (o.functional_coverage) functional.emplace(*platform);
   Story story("story", scenario, *platform, injector);
   if (!o.quiet) platform->uart().on_line([](const std::string& line) { std::cout << "  | " << line << '\n'; });
   std::optional<WaveFile> waves;
@@ -166,9 +171,11 @@ int run(const Options& o) {
   if (waves) waves->close();
   if (status == ExitStatus::kAsExpected && !outcome.failures.empty()) status = ExitStatus::kExpectationFailed;
 
+  const auto met = functional ? functional->met() : std::map<std::string, std::uint64_t>{};
   const ReportContext context{scenario,
                               *platform,
                               outcome,
+                              met,
                               blackout.updates(),
                               status,
                               choice.walker,
@@ -262,6 +269,7 @@ int sc_main(int argc, char** argv) {
   run_command->add_option("--inject", o.injections, "PLACE=VALUE (see `vtdsim explain places`); may be repeated")
       ->allow_extra_args(false);
   run_command->add_option("--out", o.out, "directory for wave, report and traces; out/NAME by default");
+  run_command->add_flag("--coverage", o.functional_coverage, "count points of functional coverage in the report");
   run_command->add_flag("--waves", o.waves, "write an FST wave file");
   run_command->add_flag("--quiet", o.quiet, "print only what failed");
   run_command->add_flag("--name-only", o.name_only, "print the scenario's name and do nothing else");
@@ -282,6 +290,12 @@ int sc_main(int argc, char** argv) {
   explain_command->add_option("topic", topic, "reg, fault, entry, scenario, steps, places, image, hazards, commands")
       ->required();
   explain_command->add_option("arguments", words, "what to explain");
+  std::uint64_t story_seed = 1;
+  CLI::App* story_command = app.add_subcommand("story", "print a scenario drawn by a seed");
+  story_command->add_option("--seed", story_seed, "seed, 1 by default")->check(CLI::PositiveNumber);
+  bool coverage_model = false;
+  story_command->add_flag("--coverage-model", coverage_model,
+                          "instead: every point of functional coverage, one a line");
   const DecodeCommand decode(app);
   const qemu::QemuCommand qemu(app);
 
@@ -296,6 +310,13 @@ int sc_main(int argc, char** argv) {
     if (*lint_command) return lint(o, words);
     if (*explain_command) {
       std::cout << (topic == "scenario" ? tell(o, words) : explain(topic, words));
+      return 0;
+    }
+    if (*story_command) {
+      if (coverage_model)
+        for (const std::string& point : FunctionalCoverage::model()) std::cout << point << '\n';
+      else
+        std::cout << random_story(story_seed);
       return 0;
     }
     if (qemu.called()) return qemu.run();

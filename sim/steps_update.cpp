@@ -28,6 +28,9 @@ void Story::step_session(const Step& s) {
   if (s.kind == "close_session" || s.kind == "finish") {
     const Command c = s.kind == "finish" ? Command::kFinish : Command::kSessionClose;
     if (command(s, c, {session}).status != Status::kOk) return;
+    for (const Preserved& x : preserved_)  // the live update of its units is over
+      if (s.kind == "finish" && x.session == session && x.kind == "device")
+        platform_.monitor().hold_translation(platform_.find_endpoint(x.name)->config().unit, false);
     std::erase_if(preserved_, [&](const Preserved& x) { return x.session == session; });
   } else if (s.kind == "unpreserve") {
     if (command(s, Command::kUnpreserve, {session, p.number("token")}).status != Status::kOk) return;

@@ -188,9 +188,10 @@ Status Iommu::invalidate(const Device& device, const Attachment& a, Stage stage)
   } else {
     result = unit.driver().invalidate(PasidInvalidation{PasidCacheGranularity::kPasid, a.did, a.pasid});
   }
-  if (ok(result) && stage == Stage::kSecond)
+  // Of a nested domain second-stage entries are cached as well, by its id alone (VT-d 6.2.5).
+  if (ok(result) && stage != Stage::kFirst)
     result = unit.driver().invalidate(IotlbInvalidation{IotlbGranularity::kDomain, a.did, 0, 0});
-  if (ok(result) && stage != Stage::kSecond)
+  if (ok(result) && stage == Stage::kFirst)
     result = unit.driver().invalidate(PasidIotlbInvalidation{PasidIotlbGranularity::kPasid, a.did, a.pasid, 0, 0});
   return ok(result) ? invalidate_device_tlb(device, a.pasid) : result;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Plays one scenario with the program."""
+import functools
 import hashlib
 import json
 import pathlib
@@ -75,13 +76,18 @@ class Player:
     def knows(self, command):
         return re.search(rf"^ +{command}\b", self.ask("--help"), re.MULTILINE) is not None
 
+    @functools.cached_property
+    def counting(self):
+        """The option that makes a run count functional coverage, if the program has any."""
+        return ["--coverage"] if self.knows("story") else []
+
     def simulate(self, arguments, keep=True):
         """Plays a scenario. With `keep`, the output and report of one that does not end as expected stay."""
         arguments = [*arguments, *self.arguments]
         out = pathlib.Path(tempfile.mkdtemp(dir=self.playing))
         try:
-            done = subprocess.run([*TOGETHER, self.simulator, "run", *arguments, "--out", str(out)], cwd=ROOT,
-                                  text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run([*TOGETHER, self.simulator, "run", *arguments, "--out", str(out), *self.counting],
+                                  cwd=ROOT, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode in ENDED:
                 raise Interrupted
             report = out / "report.json"

@@ -228,6 +228,7 @@ std::string json(const ReportContext& c) {
                       {"root_changes", c.platform.monitor().root_changes()}};
   j["updates"] = nlohmann::json::array();
   for (const UpdateReport& u : c.updates) j["updates"].push_back(json_of(u));
+  j["coverage"] = c.coverage;
   j["violations"] = nlohmann::json::array();
   for (const soc::Violation& v : c.platform.monitor().violations())
     j["violations"].push_back({{"hazard", soc::info(v.hazard).name},

@@ -2,6 +2,7 @@
 // The outcome of a run: summary on the console, JSON for programs.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "sim/report/blackout.h"
@@ -13,6 +14,8 @@ struct ReportContext {
   const Scenario& scenario;
   soc::Platform& platform;
   const Outcome& outcome;
+  const std::map<std::string, std::uint64_t>&
+      coverage;  ///< points of functional coverage that were met, if they were counted
   const std::vector<UpdateReport>& updates;
   ExitStatus status;
   std::string walker;

@@ -35,6 +35,7 @@ case "$*" in
   "explain places") echo 'firmware.skip_one=1'; echo 'firmware.keep_two=1' ;;
   run*)
     out=${*##*--out }
+    out=${out%% *}
     arguments=${*%% --out*}
     if [ -f dies ] && echo "$arguments" | grep -qEe "$(cat dies)"; then rm dies; kill -9 $$; fi
     if [ -f orphaned ] && echo "$arguments" | grep -qEe "$(cat orphaned)"; then rm orphaned; kill -9 $PPID; sleep 9; fi
