@@ -14,8 +14,8 @@
 
 #include "sim/qemu/replay.h"
 #include "sim/qemu/server.h"
-#include "sim/runner.h"
 #include "sim/report/unit_report.h"
+#include "sim/runner.h"
 #include "tlm/unit/simulation.h"
 
 namespace vtd::qemu {

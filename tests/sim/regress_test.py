@@ -223,8 +223,11 @@ class WithPretender(unittest.TestCase):
     def test_a_killed_worker_is_no_result(self):
         self.regress.tell("dies", "S31")
         output = self.run_and_expect(1, "--suite", "smoke")
-        self.assertIn("1 runs have no result: sim/regress --suite smoke --resume", output)
-        self.assertEqual(len(self.regress.results("smoke")), 11)
+        # Its neighbour may be left out too: nothing more is begun once a worker has died.
+        left = int(re.search(r"^(\d+) runs have no result: sim/regress --suite smoke --resume", output, re.M).group(1))
+        self.assertGreaterEqual(left, 1)
+        self.assertEqual(len(self.regress.results("smoke")), 12 - left)
+        self.assertFalse(any("S31" in path.read_text() for path in self.regress.results("smoke")))
         self.assertIn("12 of 12 as expected", self.run_and_expect(0, "--suite", "smoke", "--resume"))
         self.assertEqual(set(self.regress.plays().values()), {1})
 
