@@ -37,13 +37,14 @@ case "$*" in
     out=${*##*--out }
     out=${out%% *}
     arguments=${*%% --out*}
-    if [ -f dies ] && echo "$arguments" | grep -qEe "$(cat dies)"; then rm dies; kill -9 $$; fi
-    if [ -f orphaned ] && echo "$arguments" | grep -qEe "$(cat orphaned)"; then rm orphaned; kill -9 $PPID; sleep 9; fi
+    told() { pattern=$(cat "$1" 2> /dev/null) && [ -n "$pattern" ] && echo "$arguments" | grep -qEe "$pattern"; }
+    if told dies; then rm dies; kill -9 $$; fi
+    if told orphaned; then rm orphaned; kill -9 $PPID; sleep 9; fi
     sleep "$(cat nap 2> /dev/null || echo 0)"
     mkdir -p "$out"
     echo '{"coverage": {"mode legacy": 2, "fault 5": 0}}' > "$out/report.json"
     echo "$arguments" >> plays
-    if [ -f fails ] && echo "$arguments" | grep -qEe "$(cat fails)"; then
+    if told fails; then
       printf 'playing\nexpected: 3 <walks>\nhappened: 4\n'; exit 1
     fi ;;
 esac
@@ -223,11 +224,8 @@ class WithPretender(unittest.TestCase):
     def test_a_killed_worker_is_no_result(self):
         self.regress.tell("dies", "S31")
         output = self.run_and_expect(1, "--suite", "smoke")
-        # Its neighbour may be left out too: nothing more is begun once a worker has died.
-        left = int(re.search(r"^(\d+) runs have no result: sim/regress --suite smoke --resume", output, re.M).group(1))
-        self.assertGreaterEqual(left, 1)
-        self.assertEqual(len(self.regress.results("smoke")), 12 - left)
-        self.assertFalse(any("S31" in path.read_text() for path in self.regress.results("smoke")))
+        self.assertIn("1 runs have no result: sim/regress --suite smoke --resume", output)
+        self.assertEqual(len(self.regress.results("smoke")), 11)
         self.assertIn("12 of 12 as expected", self.run_and_expect(0, "--suite", "smoke", "--resume"))
         self.assertEqual(set(self.regress.plays().values()), {1})
 
