@@ -25,8 +25,8 @@ GOOD = ("kept", "refused", "elsewhere", "error")
 VALUES = ["0", "1", "ones", "neighbour", "random:1", "outside", "unpreserved", "in_use", "flip:{a}", "flip:{b}"]
 
 
-def outcome_of(status, report, field):
-    """(outcome, detail) of a run with `field` changed; None if the image has no such record."""
+def outcome_of(status, report, place):
+    """(outcome, detail) of a run with the field `place` changed; None if the image has no such record."""
     if status == KEPT:
         return "kept", ""
     if report is None or status == 4:
@@ -42,7 +42,7 @@ def outcome_of(status, report, field):
             return "died", text
         if report["live_update"]["unit_writes"] > 0:
             return "touched", text
-        return ("refused" if field in text else "elsewhere"), text
+        return ("refused" if re.search(rf"\b{re.escape(place)}\b", text) else "elsewhere"), text
     step = first["where"].rsplit(" ", 1)[-1]
     if step in ("dma", "repeat_dma") or any(stream["total"]["faults"] for stream in report["streams"]):
         return "lost", first["happened"]
@@ -55,7 +55,7 @@ def image(player):
     """(name, play) for every field of the image, in stories that use everything the image says."""
     fields = re.findall(r"^ *(\w+)\.(\w+): byte", player.ask("explain", "image"), re.MULTILINE)
 
-    def play(name, base, policy, place, field):
+    def play(name, base, policy, place):
         bits = zlib.crc32(name.encode())
         outcomes = {}
         for word in VALUES:
@@ -64,7 +64,7 @@ def image(player):
             played = player.simulate(arguments, keep=False)
             if "the handover image has no" in played.output:
                 return None
-            result = outcome_of(played.status, played.report, field)
+            result = outcome_of(played.status, played.report, place)
             outcomes[value.split(":")[0] if value.startswith("random") else value] = (*result, " ".join(arguments))
         bad = {value: o for value, o in outcomes.items() if policy == "checking" and o[0] not in GOOD}
         return Outcome(not bad, " ".join(f"{value}:{o[0]}" for value, o in outcomes.items()),
@@ -77,7 +77,7 @@ def image(player):
                 for record, field in fields:
                     place = f"{record}[{number}].{field}"
                     name = f"{base} {policy} {place}"
-                    yield name, functools.partial(play, name, base, policy, place, field)
+                    yield name, functools.partial(play, name, base, policy, place)
 
 
 def write_table(directory, results):
