@@ -14,9 +14,10 @@ if [ ! -x "$program" ]; then
   trap 'rm -rf "$work"' EXIT
   chmod 755 "$work"
   mkdir -p "$work/lists/partial" "$work/archives/partial"
-  for suite in bookworm bookworm-backports; do
-    echo "deb http://deb.debian.org/debian $suite main"
-  done > "$work/sources.list"
+  # Backports lie where this machine's Debian 12 comes from.
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' | sed -n 1p)
+  [ -n "$mirror" ] || { echo "apt knows no archive of Debian 12: apt-get update" >&2; exit 77; }
+  for suite in bookworm bookworm-backports; do echo "deb $mirror $suite main"; done > "$work/sources.list"
   # apt with lists of its own: the machine's sources and state stay as they are.
   own_apt() {
     apt-get -q -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
