@@ -183,9 +183,10 @@ int run(const Options& o) {
                               choice.seed,
                               waves ? waves->path() : std::string{},
                               out + "/report.json",
+                              out + "/report.html",
                               rerun_command(o, choice)};
   write_file(context.json_file, json(context));
-  write_file(out + "/report.html", page(context, chronicle));
+  write_file(context.page_file, page(context, chronicle));
   write_file(out + "/trace.json", chrome_trace(context, chronicle));
   if (!o.normalised.empty()) write_file(o.normalised, trace.normalised());
   if (!o.full.empty()) write_file(o.full, trace.full());

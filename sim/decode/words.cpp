@@ -401,6 +401,11 @@ std::string source_text(SourceId source) {
   return fmt::format("{:02x}:{:02x}.{}", source.bus(), source.devfn() / 8, source.devfn() % 8);
 }
 
+std::string fault_text(const Fault& f) {
+  return fmt::format("{:#04x} {}: {} {} {:#x}", static_cast<unsigned>(f.reason), info(f.reason).name,
+                     source_text(f.source), writes(f.access) ? "writes" : "reads", f.address);
+}
+
 std::string size_text(std::uint64_t bytes) {
   constexpr std::array kUnits{"", "K", "M", "G", "T", "P", "E"};
   std::size_t unit = 0;

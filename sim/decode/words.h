@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tlm/core/request.h"
 #include "tlm/spec/field.h"
 #include "tlm/spec/types.h"
 
@@ -31,6 +32,8 @@ enum class Zeros { kShow, kOmit };
 
 /// "00:03.0"
 [[nodiscard]] std::string source_text(SourceId source);
+/// "0x05 WritePermission: 00:03.0 writes 0x1000"
+[[nodiscard]] std::string fault_text(const Fault& fault);
 /// "4K", "2M", "1G" ...
 [[nodiscard]] std::string size_text(std::uint64_t bytes);
 

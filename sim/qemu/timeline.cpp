@@ -7,10 +7,10 @@
 
 #include "sim/decode/register_access.h"
 #include "sim/decode/words.h"
-#include "tlm/spec/fault_reason.h"
 #include "tlm/unit/wave_signals.h"
 
 namespace vtd::qemu {
+
 Timeline::Timeline(const std::string& path, const Profile& profile) : file_(path), path_(path), profile_(profile) {
   if (!file_) throw std::runtime_error(path + ": cannot be written");
 }
@@ -52,9 +52,7 @@ void Timeline::close() {
 }
 
 void Timeline::on_fault(const Fault& fault) {
-  line(fmt::format("        fault {:#04x} {}: {} {} {:#x}", static_cast<unsigned>(fault.reason),
-                   info(fault.reason).name, sim::source_text(fault.source),
-                   vtd::writes(fault.access) ? "writes" : "reads", fault.address));
+  line("        fault " + sim::fault_text(fault));
 }
 
 void Timeline::on_invalidation_end(const Invalidation& invalidation) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sim/report/chronicle.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -10,7 +8,6 @@
 #include "sim/decode/register_access.h"
 #include "sim/decode/words.h"
 #include "sim/times.h"
-#include "tlm/spec/fault_reason.h"
 #include "tlm/spec/platform.h"
 #include "tlm/unit/wave_signals.h"
 
@@ -48,11 +45,7 @@ class Chronicle::UnitWatch final : public Observer {
   void on_invalidation_end(const Invalidation& invalidation) override {
     chronicle_.invalidations_.add({invalidation_begin_ns_, now_ns(), unit_, in_words(invalidation)});
   }
-  void on_fault(const Fault& f) override {
-    chronicle_.faults_.add({now_ns(), now_ns(), unit_,
-                            fmt::format("{:#04x} {}: {} {} {:#x}", static_cast<unsigned>(f.reason), info(f.reason).name,
-                                        source_text(f.source), writes(f.access) ? "writes" : "reads", f.address)});
-  }
+  void on_fault(const Fault& f) override { chronicle_.faults_.add({now_ns(), now_ns(), unit_, fault_text(f)}); }
 
  private:
   Chronicle& chronicle_;

@@ -187,6 +187,7 @@ std::string summary(const ReportContext& c) {
         fmt::format("  at {} ns, {}\n    expected: {}\n    happened: {}\n", f.time_ns, f.where, f.expected, f.happened);
   if (!c.wave_file.empty()) out += fmt::format("wave:  {}\n", c.wave_file);
   if (!c.json_file.empty()) out += fmt::format("json:  {}\n", c.json_file);
+  if (!c.page_file.empty()) out += fmt::format("page:  {}\n", c.page_file);
   return out + fmt::format("rerun: {}\n", c.rerun);
 }
 

@@ -23,6 +23,7 @@ struct ReportContext {
   std::uint64_t seed;
   std::string wave_file;  ///< empty when none was written
   std::string json_file;
+  std::string page_file;
   std::string rerun;  ///< command that repeats the run with waves
 };
 
